@@ -94,6 +94,10 @@ check-slurm: ## Run deploy/slurm.sh on CPUs in a Slurm of two nodes on this mach
 check-avx512: ## Test the AVX-512 kernels in an emulator (fetches it; needs Debian 12 on amd64, no root)
 	@GO="$(GO)" tools/check-avx512
 
+.PHONY: check-arm64
+check-arm64: ## Test the kernels of arm64, and training with them, in an emulator (needs qemu-user, llvm and a C compiler for arm64, of Debian; two hours, SHORT=1 half a minute, PARTS=kernels for some)
+	@GO="$(GO)" SHORT="$(SHORT)" PARTS="$(PARTS)" MODELS="$(MODELS)" tools/check-arm64
+
 .PHONY: traffic
 traffic: ## Print the memory traffic of training steps, by kernel, on the simulated GPU (minutes; RUN=resnet20/bf16 for some)
 	$(CUDA_ENV) GPUTRAIN_TRAFFIC=1 $(GO) test -count=1 -v -timeout 60m -tags cuda -run "TestTraffic/$(RUN)" ./cuda
@@ -211,10 +215,10 @@ ptx: ## Compile kernels/*.cu to the committed PTX (needs nvcc 11.8)
 check-ptx: ## Assemble the committed PTX for sm_75, sm_80 and sm_90 (needs ptxas)
 	$(GO) run ./kernels/internal/ptxtool assemble kernels
 
-generate: ## Write the generated files anew (assembly, trampolines, and with the Go that made it the engine of exported pages)
+generate: ## Write the generated files anew (assembly, the table in docs/arm64.md, trampolines, and with the Go that made it the engine of exported pages)
 	$(GO) generate ./...
 
-GENERATED = cpu/asm cuda/driver internal/elsewhere/browser
+GENERATED = cpu/asm cuda/driver docs/arm64.md internal/elsewhere/browser
 
 check-generated: generate ## Fail if a generated file in git is not what `generate` writes
 	@changed=$$(git status --porcelain $(GENERATED)); if [ -n "$$changed" ]; then echo "generated files are not current:" >&2; echo "$$changed" >&2; git diff --stat -- $(GENERATED) >&2; exit 1; fi

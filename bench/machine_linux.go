@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"slices"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -56,11 +58,40 @@ func cpuName() string {
 	if err != nil {
 		return ""
 	}
-	for line := range bytes.Lines(b) {
-		key, value, ok := bytes.Cut(line, []byte(":"))
-		if ok && string(bytes.TrimSpace(key)) == "model name" {
-			return string(bytes.TrimSpace(value))
+	return nameIn(string(b))
+}
+
+// nameIn returns the processor's name in the text of /proc/cpuinfo. On ARM that has numbers: of who designed a core, and of
+// the core. Processors with several kinds of cores have the names of all.
+func nameIn(cpuinfo string) string {
+	var names []string
+	implementer := ""
+	for line := range strings.Lines(cpuinfo) {
+		key, value, _ := strings.Cut(line, ":")
+		key, value = strings.TrimSpace(key), strings.TrimSpace(value)
+		switch key {
+		case "model name":
+			return value
+		case "CPU implementer":
+			implementer = value
+		case "CPU part":
+			name := armCores[implementer+" "+value]
+			if name == "" {
+				name = fmt.Sprintf("ARM core %s of %s", value, implementer)
+			}
+			if !slices.Contains(names, name) {
+				names = append(names, name)
+			}
 		}
 	}
-	return ""
+	return strings.Join(names, ", ")
+}
+
+// armCores names cores by implementer and part, as ARM's manuals of the cores do (MIDR_EL1). Those of Apple are from Linux,
+// arch/arm64/include/asm/cputype.h.
+var armCores = map[string]string{
+	"0x41 0xd03": "Cortex-A53", "0x41 0xd05": "Cortex-A55", "0x41 0xd08": "Cortex-A72", "0x41 0xd0b": "Cortex-A76",
+	"0x41 0xd0c": "Neoverse N1", "0x41 0xd40": "Neoverse V1", "0x41 0xd49": "Neoverse N2", "0x41 0xd4f": "Neoverse V2",
+	"0x61 0x022": "Apple M1 efficiency core", "0x61 0x023": "Apple M1 performance core",
+	"0x61 0x032": "Apple M2 efficiency core", "0x61 0x033": "Apple M2 performance core",
 }

@@ -12,5 +12,3 @@ func resetPeakRSS() bool { return false }
 func peakRSS() int64 { return 0 }
 
 func foreign() (time.Duration, bool) { return 0, false }
-
-func cpuName() string { return "" }

@@ -36,7 +36,7 @@ func tiers() []cpufeat.Tier {
 // same bytes from any number of threads. The fastest tier passes all of it, the
 // others its short form, unless tests are to run in their long form.
 func TestCompliance(t *testing.T) {
-	for _, tier := range []cpufeat.Tier{cpufeat.Portable, cpufeat.AVX2, cpufeat.AVX512} {
+	for _, tier := range []cpufeat.Tier{cpufeat.Portable, cpufeat.AVX2, cpufeat.AVX512, cpufeat.NEON} {
 		t.Run(tier.String(), func(t *testing.T) {
 			if !slices.Contains(cpufeat.Available(), tier) {
 				t.Skipf("this processor, or this build, has no %v kernels", tier)

@@ -3,7 +3,6 @@ package cpu
 import (
 	"errors"
 	"fmt"
-	"runtime"
 
 	"github.com/gputrain/gputrain/cpu/asm"
 	"github.com/gputrain/gputrain/internal/cpufeat"
@@ -13,8 +12,8 @@ import (
 
 // Options select how a device uses the processor. The zero Options are valid.
 type Options struct {
-	Threads int    // the number of threads; 0: as many as Go uses (GOMAXPROCS)
-	Kernels string // "avx512", "avx2" or "portable"; empty: what GPUTRAIN_CPU names, otherwise the best
+	Threads int    // the number of threads; 0: one for each fast core, at most as many as Go uses (GOMAXPROCS)
+	Kernels string // "avx512", "avx2", "neon" or "portable"; empty: what GPUTRAIN_CPU names, otherwise the best
 	// Eight rounds the outputs of layers, by their names, to what eight bits stand for. "" is the network's input. Then the
 	// device only evaluates and infers.
 	Eight map[string]quantize.Scale
@@ -47,7 +46,7 @@ func New(opts Options) (net.Device, error) {
 func newDevice(opts Options) (*device, error) {
 	threads := opts.Threads
 	if threads == 0 {
-		threads = runtime.GOMAXPROCS(0)
+		threads = cpufeat.Threads()
 	}
 	if threads < 1 || threads > maxThreads {
 		return nil, fmt.Errorf("cpu: threads must be from 1 to %d, or 0 for all, got %d", maxThreads, threads)

@@ -39,6 +39,6 @@
 // sample's output.
 //
 // Each sum has a fixed order, and is never divided by the number of threads. So results
-// are the same bytes for any number of threads. Between the kernel tiers (AVX-512, AVX2
-// and portable) they differ by rounding.
+// are the same bytes for any number of threads. Between the kernel tiers (AVX-512, AVX2,
+// NEON and portable) they differ by rounding.
 package cpu

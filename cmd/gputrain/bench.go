@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -34,12 +35,13 @@ func (a *app) benchCommand() *cli.Command {
 		&cli.IntFlag{Name: "repeats", Value: 20, EnvVars: env("repeats"), Category: "Work", Usage: "time each `N` times; what is very slow fewer times"},
 		&cli.DurationFlag{Name: "repeat-time", Value: 200 * time.Millisecond, DefaultText: "200ms", EnvVars: env("repeat-time"), Category: "Work", Usage: "let a repeat take at least `TIME`, such as 500ms or 2s"},
 		&cli.StringFlag{Name: "device", Value: "auto", EnvVars: env("device"), Category: "Machine", Usage: "`DEVICES`, with commas: cpu, reference, cuda, cuda:N; auto is the CPU, and a GPU that works"},
-		&cli.StringFlag{Name: "threads", DefaultText: "one a core", EnvVars: env("threads"), Category: "Machine", Usage: "run the CPU device on these `NUMBERS` of threads, such as 1,2"},
+		&cli.StringFlag{Name: "threads", DefaultText: "one a fast core", EnvVars: env("threads"), Category: "Machine", Usage: "run the CPU device on these `NUMBERS` of threads, such as 1,2"},
 		&cli.StringFlag{Name: "peers", DefaultText: "none", EnvVars: env("peers"), Category: "Peers", Usage: "time other frameworks too: `NAMES` of " + strings.Join(peers.Names, ", ") + ", or all"},
 		&cli.StringFlag{Name: "peers-folder", DefaultText: "bench/peers of the sources", EnvVars: env("peers-folder"), Category: "Peers", Usage: "`FOLDER` where make bench-peers made them"},
 		&cli.BoolFlag{Name: "json", EnvVars: env("json"), Category: "Output", Usage: "print the whole report as JSON on one line"},
 		&cli.BoolFlag{Name: "csv", EnvVars: env("csv"), Category: "Output", Usage: "print CSV, a row a measurement"},
 		&cli.StringFlag{Name: "html", EnvVars: env("html"), Category: "Output", Usage: "write a report with plots to `FILE`, which needs no network"},
+		&cli.BoolFlag{Name: "share", EnvVars: env("share"), Category: "Output", Usage: "measure three networks on the CPU, and write the report to a file that can be sent"},
 		&cli.StringFlag{Name: "plots", EnvVars: env("plots"), Category: "Output", Usage: "write the plots to `FOLDER`, as SVG"},
 	}
 	flags = append(flags, accuracyFlags()...)
@@ -71,6 +73,11 @@ gputrain's. Without a folder they are gputrain's own: built-in models and those
 in bench/networks. Networks that --data doesn't fit get random images.
 Its sizes are --batch 50,128 and --infer-batch 1,50,256.
 
+--share measures three networks on one thread, on one for each fast core, and on
+one for each core. It writes the report as JSON to a file in this folder, to be
+sent to the project: docs/arm64.md says who asks for it. The file names the
+processor and the system, and neither the machine nor its user.
+
 --to-accuracy trains a recipe several times, each time with the next seed, and
 measures how long a test accuracy takes. The clock starts at the first step, and
 stops at the end of the first evaluation that reached it. --data, --model,
@@ -91,6 +98,7 @@ Examples:
   gputrain bench --device cpu,reference --mode train --batch 10
   gputrain bench --threads 1,2 --html report.html
   gputrain bench --model tutorial,lenet5,mlp --csv >bench.csv
+  gputrain bench --share
   gputrain bench --peers all
   gputrain bench --suite --peers tensorflow,jax,onnxruntime,openvino
   gputrain bench --device cuda --precision bf16 --peers torch,jax
@@ -134,6 +142,11 @@ func (a *app) bench(c *cli.Context) (err error) {
 	if err := a.takeBenchOutputs(c); err != nil {
 		return err
 	}
+	if c.Bool("share") {
+		if err := a.takeShare(c); err != nil {
+			return err
+		}
+	}
 	config, err := a.benchConfig(c)
 	if err != nil {
 		return err
@@ -159,7 +172,48 @@ func (a *app) bench(c *cli.Context) (err error) {
 	if err := a.writeBench(c, report); err != nil {
 		return errors.Join(failed, err)
 	}
+	if c.Bool("share") && failed == nil {
+		return a.share(report)
+	}
 	return failed
+}
+
+// shareName is the file that --share writes.
+func shareName() string {
+	return fmt.Sprintf("gputrain-bench-%s-%s.json", runtime.GOOS, runtime.GOARCH)
+}
+
+// takeShare checks that --share can write its file, and sets the flags that decide what is measured, unless they are given.
+func (a *app) takeShare(c *cli.Context) error {
+	if _, err := os.Lstat(shareName()); err == nil {
+		return fmt.Errorf("--share: there is a file %s here: move it away, or run this in another folder", shareName())
+	}
+	for flag, value := range map[string]string{
+		"model": "tutorial,digits-l,resnet20", "batch": "50", "infer-batch": "1,50", "device": "cpu",
+		"threads": fmt.Sprintf("1,%d,%d", cpufeat.Threads(), runtime.NumCPU()),
+	} {
+		if c.IsSet(flag) {
+			continue
+		}
+		if err := c.Set(flag, value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// share writes a report to a file of its own.
+func (a *app) share(r *bench.Report) error {
+	_, err := a.writeOutput(shareName(), func(w io.Writer) error {
+		e := json.NewEncoder(w)
+		e.SetIndent("", "  ")
+		return e.Encode(r)
+	})
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(a.err, "Wrote %s; docs/arm64.md says where to send it.\n", shareName())
+	return nil
 }
 
 // benchConfig reads the flags, except those for devices.
@@ -333,7 +387,7 @@ func openSubjects(c *cli.Context) (out []bench.Subject, err error) {
 	if err != nil {
 		return nil, err
 	}
-	threads := []int{runtime.GOMAXPROCS(0)}
+	threads := []int{cpufeat.Threads()}
 	if c.IsSet("threads") {
 		if threads, err = numbersOf(c, "threads"); err != nil {
 			return nil, err

@@ -50,6 +50,30 @@ func TestBenchForPrograms(t *testing.T) {
 	}
 }
 
+// TestBenchShare wants one file with the whole report, which is not overwritten, and in which nobody's name is.
+func TestBenchShare(t *testing.T) {
+	t.Chdir(t.TempDir())
+	must(t, quickBench("--mode", "infer", "--share")...)
+	text, err := os.ReadFile(shareName())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var r bench.Report
+	if err := json.Unmarshal(text, &r); err != nil || len(r.Measurements) != 2 || !strings.HasPrefix(r.Measurements[0].Settings, "cpu (") {
+		t.Errorf("--share wrote %s, %v", text, err)
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(string(text), host) {
+		t.Errorf("the file names the machine %s", host)
+	}
+	if o := gputrain(t, quickBench("--share")...); o.status != exitFailed || !strings.Contains(o.errors, "there is a file "+shareName()) {
+		t.Errorf("with the file there: status %d, %s", o.status, o.errors)
+	}
+}
+
 func TestBenchRefuses(t *testing.T) {
 	for args, want := range map[string]string{
 		"--model mpl":                  "did you mean mlp?",

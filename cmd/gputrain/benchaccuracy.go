@@ -15,6 +15,7 @@ import (
 	"github.com/gputrain/gputrain/bench"
 	"github.com/gputrain/gputrain/bench/peers"
 	"github.com/gputrain/gputrain/cuda"
+	"github.com/gputrain/gputrain/internal/cpufeat"
 	"github.com/gputrain/gputrain/net"
 )
 
@@ -38,7 +39,7 @@ func accuracyFlags() []cli.Flag {
 }
 
 // stepFlags lists the flags of bench that are for the timing of steps, not for --to-accuracy.
-var stepFlags = []string{"suite", "mode", "infer-batch", "repeats", "repeat-time"}
+var stepFlags = []string{"suite", "mode", "infer-batch", "repeats", "repeat-time", "share"}
 
 // refuseGiven returns an error for the first of some flags that is in the command line.
 func (a *app) refuseGiven(c *cli.Context, names []string, why string) error {
@@ -171,7 +172,7 @@ func accuracySubject(c *cli.Context, device net.Device) (bench.Subject, error) {
 		}
 		describeGPUSubject(&s, gpu.Precision)
 	case s.Name != "reference":
-		s.Name, s.Threads, s.Tier = "cpu", runtime.GOMAXPROCS(0), narrowTier()
+		s.Name, s.Threads, s.Tier = "cpu", cpufeat.Threads(), narrowTier()
 		if c.IsSet("threads") {
 			s.Threads = c.Int("threads")
 		}

@@ -22,7 +22,7 @@ var precisionNames = []string{string(cuda.FP32), string(cuda.TF32), string(cuda.
 func deviceFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{Name: "device", Value: "auto", EnvVars: env("device"), Category: "Machine", Usage: "`NAME`: auto (a GPU, or else the CPU), cpu, reference, cuda or cuda:N"},
-		&cli.IntFlag{Name: "threads", DefaultText: "one a core", EnvVars: env("threads"), Category: "Machine", Usage: "run the CPU device on `N` threads"},
+		&cli.IntFlag{Name: "threads", DefaultText: "one a fast core", EnvVars: env("threads"), Category: "Machine", Usage: "run the CPU device on `N` threads"},
 		&cli.StringFlag{Name: "precision", DefaultText: "the GPU's fastest", EnvVars: env("precision"), Category: "Machine", Usage: "multiply on a GPU in `NAME`: fp32, tf32 or bf16"},
 		&cli.BoolFlag{Name: "deterministic", EnvVars: env("deterministic"), Category: "Machine", Usage: "the same bytes every time on a GPU too (other devices always give them)"},
 		&cli.StringFlag{Name: "memory-limit", DefaultText: "all there is", EnvVars: env("memory-limit"), Category: "Machine", Usage: "take at most `SIZE` of a GPU's memory, such as 512MB or 2GiB"},
@@ -97,7 +97,7 @@ func openNamed(c *cli.Context, gpu cuda.Options) (device net.Device, why string,
 }
 
 // openDeviceNamed opens the device with the given name. The CPU uses the given
-// number of threads; 0: one for each core.
+// number of threads; 0: one for each fast core.
 func openDeviceNamed(full string, threads int, gpu cuda.Options) (device net.Device, why string, err error) {
 	name, number, numbered := strings.Cut(full, ":")
 	if full == allGPUs {

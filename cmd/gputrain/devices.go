@@ -19,7 +19,8 @@ something is missing. They are looked for where the system looks for libraries;
 the environment variable ` + driver.SearchVariable + ` names a folder to look in alone.
 
 The CPU device takes the best kernels that the processor can run. The
-environment variable ` + cpufeat.Env + ` chooses others: avx512, avx2 or portable.
+environment variable ` + cpufeat.Env + ` chooses others: avx512, avx2, neon or
+portable.
 
 Examples:
   gputrain devices
@@ -49,7 +50,7 @@ func (a *app) devices(c *cli.Context) error {
 	cuda := lookForCUDA()
 	infos := []deviceInfo{
 		{Device: "cuda", Available: cuda.Usable, Auto: cuda.Usable, Name: cuda.firstGPU(), Note: cuda.note(), cudaInfo: cuda},
-		{Device: "cpu", Note: "float32, all cores"},
+		{Device: "cpu", Note: "float32, all fast cores"},
 		{Device: "reference", Available: true, Name: reference.New().Name(), Note: "slow plain loops that judge the others"},
 	}
 	if device, err := cpu.New(cpu.Options{}); err != nil {

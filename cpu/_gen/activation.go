@@ -18,8 +18,8 @@ type activation struct {
 }
 
 // activations are all activation functions. A new one is an entry here, one in package asm's activationsPortable, which says
-// what the function is, a line in its activationCodes and one in the comment of Kernels.Activation. Its test wants an entry too,
-// and fails for each of these that is missing.
+// what the function is, a line for each tier in its tables for amd64 and arm64, and one in the comment of Kernels.Activation.
+// Its test wants an entry too, and fails for each of these that is missing.
 var activations = []activation{
 	{"relu", func(t tier, x, _ value) value {
 		return t.atLeast(x, 0)

@@ -11,22 +11,39 @@ import (
 // Kernels of batch normalisation and pooling of images in blocks of channels; see asm/blocked.go.
 
 // sumChains is how many sums the kernels of batch normalisation keep side by side for each lane.
-const sumChains = 4
+func (t tier) sumChains() int {
+	if t.neon() {
+		return 8
+	}
+	return 4
+}
 
 // vectors writes a loop over n vectors, sumChains of them at a time, then one at a time. pointers advance with them.
 func (t tier) vectors(n reg.GPVirtual, pointers []reg.GPVirtual, body func(chain int, offset int)) {
-	width := 4 * t.wide.n
+	width, chains := 4*t.wide.n, t.sumChains()
+	if t.neon() {
+		SUBQ(Imm(uint64(chains)), n)
+		JLT(LabelRef("few"))
+	}
 	Label("some")
-	CMPQ(n, Imm(sumChains))
-	JLT(LabelRef("one"))
-	for c := range sumChains {
+	if !t.neon() {
+		CMPQ(n, Imm(uint64(chains)))
+		JLT(LabelRef("one"))
+	}
+	for c := range chains {
 		body(c, c*width)
 	}
 	for _, p := range pointers {
-		ADDQ(U32(sumChains*width), p)
+		ADDQ(U32(chains*width), p)
 	}
-	SUBQ(Imm(sumChains), n)
-	JMP(LabelRef("some"))
+	SUBQ(Imm(uint64(chains)), n)
+	if t.neon() {
+		JGE(LabelRef("some"))
+		Label("few")
+		ADDQ(Imm(uint64(chains)), n)
+	} else {
+		JMP(LabelRef("some"))
+	}
 	Label("one")
 	TESTQ(n, n)
 	JEQ(LabelRef("done"))
@@ -42,14 +59,16 @@ func (t tier) vectors(n reg.GPVirtual, pointers []reg.GPVirtual, body func(chain
 // folded adds registers first+1 to first+sumChains-1 to register first.
 func (t tier) folded(first int) {
 	r := t.wide.regs
-	VADDPS(r[first+1], r[first], r[first])
-	VADDPS(r[first+3], r[first+2], r[first+2])
-	VADDPS(r[first+2], r[first], r[first])
+	for n := 1; n < t.sumChains(); n *= 2 {
+		for i := 0; i < t.sumChains(); i += 2 * n {
+			VADDPS(r[first+i+n], r[first+i], r[first+i])
+		}
+	}
 }
 
 func (t tier) normalization() {
-	r, width := t.wide.regs, 4*t.wide.n
-	const shift, value, other = 8, 9, 10
+	r, width, sumChains := t.wide.regs, 4*t.wide.n, t.sumChains()
+	shift, value, other := 2*sumChains, 2*sumChains+1, 2*sumChains+2
 
 	TEXT("moments"+t.suffix, NOSPLIT, "func(sums, x, shift *float32, n int)")
 	Doc(fmt.Sprintf("moments%s sums x-shift and its square, for n vectors.", t.suffix))
@@ -86,7 +105,7 @@ func (t tier) normalization() {
 	Doc(fmt.Sprintf("gradientMomentsReLU%s sets dy to 0 where y isn't above 0 or isn't below the upper bound, and then does what gradientMoments does; shift holds the shift and the upper bound.", t.suffix))
 	x, dy = parameter("x"), parameter("dy")
 	y, shifts := parameter("y"), parameter("shift")
-	const none, above, limit, below = 11, 12, 13, 14
+	none, above, limit, below := 2*sumChains+3, 2*sumChains+4, 2*sumChains+5, 2*sumChains+6
 	VMOVUPS(at(shifts), r[shift])
 	VMOVUPS(at(shifts).Offset(width), r[limit])
 	for i := range 2 * sumChains {
@@ -126,10 +145,11 @@ func (t tier) normalization() {
 	constants := func(n int) {
 		c := parameter("c")
 		for i := range n {
-			VMOVUPS(at(c).Offset(i*width), r[8+i])
+			VMOVUPS(at(c).Offset(i*width), r[2*sumChains+i])
 		}
 	}
-	const mean, scale, bias, slope, most, zero = 8, 9, 10, 11, 11, 12
+	mean, scale, bias := 2*sumChains, 2*sumChains+1, 2*sumChains+2
+	slope, most, zero := 2*sumChains+3, 2*sumChains+3, 2*sumChains+4
 	for how := range (normalizeAdd | normalizeReLU) + 1 {
 		name, doc, behind, n := "normalizeVectors", "sets y to (x-mean)*scale + bias", "", 3
 		if how&normalizeAdd != 0 {
@@ -155,7 +175,13 @@ func (t tier) normalization() {
 		t.vectors(parameter("n"), pointers, func(c, offset int) {
 			VMOVUPS(at(x).Offset(offset), r[c])
 			VSUBPS(r[mean], r[c], r[c])
-			VFMADD213PS(r[bias], r[scale], r[c])
+			if t.neon() { // which adds to a sum
+				VMOVAPS(r[bias], r[sumChains+c])
+				VFMADD231PS(r[scale], r[c], r[sumChains+c])
+				c += sumChains
+			} else {
+				VFMADD213PS(r[bias], r[scale], r[c])
+			}
 			if how&normalizeAdd != 0 {
 				VADDPS(at(more).Offset(offset), r[c], r[c])
 			}
@@ -207,8 +233,8 @@ const (
 func (t tier) storeSums(n int) {
 	sums := parameter("sums")
 	for i := range n {
-		t.folded(i * sumChains)
-		VMOVUPS(t.wide.regs[i*sumChains], at(sums).Offset(4*t.wide.n*i))
+		t.folded(i * t.sumChains())
+		VMOVUPS(t.wide.regs[i*t.sumChains()], at(sums).Offset(4*t.wide.n*i))
 	}
 	VZEROUPPER()
 	RET()

@@ -83,7 +83,7 @@ func (t tier) convolveTile(positions, vectors int) {
 	// sums writes the loops over taps and channels. row is where the values of a position lie.
 	sums := func(name string, atOnce int, row func(i int) Mem, begin func(), bases []reg.GPVirtual) {
 		label := func(part string) string { return label(name + part) }
-		each := func(l int) {
+		weights := func(l int) {
 			for v := range vectors {
 				VMOVUPS(Mem{Base: w, Disp: (l*vectors + v) * width}, weight(v))
 			}
@@ -92,6 +92,9 @@ func (t tier) convolveTile(positions, vectors int) {
 					PREFETCHT0(Mem{Base: w, Disp: weightsAhead*vectors*width + line})
 				}
 			}
+		}
+		each := func(l int) {
+			weights(l)
 			for i := range positions {
 				m := row(i)
 				m.Disp += 4 * l
@@ -99,9 +102,24 @@ func (t tier) convolveTile(positions, vectors int) {
 					VFMADD231PS_BCST(m, weight(0), sum(i, 0))
 					continue
 				}
-				VBROADCASTSS(m, value)
+				t.loadFactor(m, value)
 				for v := range vectors {
-					VFMADD231PS(value, weight(v), sum(i, v))
+					t.addProduct(value, weight(v), sum(i, v))
+				}
+			}
+		}
+		// On arm64 a vector of values is loaded at once, and its lanes are multiplied one after the other.
+		fours := func() {
+			values := r[(positions+1)*vectors:]
+			for i := range positions {
+				VMOVUPS(row(i), values[i])
+			}
+			for l := range t.wide.n {
+				weights(l)
+				for i := range positions {
+					for v := range vectors {
+						addTimesLane(l, values[i], weight(v), sum(i, v))
+					}
 				}
 			}
 		}
@@ -117,8 +135,12 @@ func (t tier) convolveTile(positions, vectors int) {
 		SUBQ(Imm(uint64(atOnce)), depth)
 		JLT(LabelRef(label("rest")))
 		Label(label("channels"))
-		for l := range atOnce {
-			each(l)
+		if t.neon() {
+			fours()
+		} else {
+			for l := range atOnce {
+				each(l)
+			}
 		}
 		advance(atOnce)
 		SUBQ(Imm(uint64(atOnce)), depth)
@@ -148,9 +170,13 @@ func (t tier) convolveTile(positions, vectors int) {
 	if positions > 1 {
 		JMP(LabelRef(label("summed")))
 		Label(label("far"))
-		at := newStrided(x, xStep, positions)
+		at := t.newStrided(x, xStep, positions)
 		at.bases[0] = GP64()
-		sums("far", depthFar, at.row, func() { t.tapBases(at, x, taps) }, at.bases)
+		far := depthFar
+		if t.neon() {
+			far = t.wide.n
+		}
+		sums("far", far, at.row, func() { t.tapBases(at, x, taps) }, at.bases)
 		Label(label("summed"))
 	}
 
@@ -259,7 +285,9 @@ func (t tier) correlateChannels() {
 
 // gradientSums writes the beginning of a tile of weight gradients: the sums begin with 0 or, if the parameter add is set, with
 // what is there. It returns a function that writes the end: store the sums, and return.
-func (t tier) gradientSums(rows, vectors int, label func(name string) string) (end func()) {
+//
+// There may be sets of sums. All but the first begin with 0, and are added to the first at the end.
+func (t tier) gradientSums(rows, vectors, sets int, label func(name string) string) (end func()) {
 	sums := parameter("sums")
 	each := func(f func(sum reg.VecPhysical, place Mem)) {
 		for i := range rows * vectors {
@@ -274,7 +302,14 @@ func (t tier) gradientSums(rows, vectors int, label func(name string) string) (e
 	Label(label("add"))
 	each(func(sum reg.VecPhysical, place Mem) { VMOVUPS(place, sum) })
 	Label(label("begin"))
+	for i := rows * vectors; i < sets*rows*vectors; i++ {
+		t.zero(i)
+	}
 	return func() {
+		for i := rows * vectors; i < sets*rows*vectors; i++ {
+			sum := t.wide.regs[i%(rows*vectors)]
+			VADDPS(t.wide.regs[i], sum, sum)
+		}
 		Load(Param("sums"), sums)
 		each(func(sum reg.VecPhysical, place Mem) { VMOVUPS(sum, place) })
 		VZEROUPPER()
@@ -283,17 +318,22 @@ func (t tier) gradientSums(rows, vectors int, label func(name string) string) (e
 }
 
 // gradientProducts writes what weight gradients do for a position: each row's value of the image, at value(row), times vectors of
-// the output's gradient, which begin at dy and are distance apart. If embeds is set, a multiply-add repeats the value itself; if
-// channels is set, the value is a vector.
-func (t tier) gradientProducts(rows, vectors int, dy, distance reg.GPVirtual, embeds, channels bool, value func(row int) Mem) {
-	sum := func(i, v int) reg.VecPhysical { return t.wide.regs[i*vectors+v] }
-	gradient := func(v int) reg.VecPhysical { return t.wide.regs[rows*vectors+v] }
+// the output's gradient, which are the rows of dy. If embeds is set, a multiply-add repeats the value itself; if
+// channels is set, the value is a vector. Of the sets of sums, it is for one.
+func (t tier) gradientProducts(rows, vectors, set, sets int, dy strided, embeds, channels bool, value func(row int) Mem) {
+	sum := func(i, v int) reg.VecPhysical { return t.wide.regs[(set*rows+i)*vectors+v] }
+	gradient := func(v int) reg.VecPhysical { return t.wide.regs[sets*rows*vectors+v] }
 	for v := range vectors {
-		m := Mem{Base: dy}
-		if v > 0 {
-			m.Index, m.Scale = distance, uint8(v)
+		VMOVUPS(dy.row(v), gradient(v))
+	}
+	if t.neon() && !channels && value(0).Index == nil && rows == t.wide.n { // side by side
+		VMOVUPS(value(0), gradient(vectors))
+		for i := range rows {
+			for v := range vectors {
+				addTimesLane(i, gradient(vectors), gradient(v), sum(i, v))
+			}
 		}
-		VMOVUPS(m, gradient(v))
+		return
 	}
 	for i := range rows {
 		switch m := value(i); {
@@ -302,10 +342,10 @@ func (t tier) gradientProducts(rows, vectors int, dy, distance reg.GPVirtual, em
 		case embeds:
 			VFMADD231PS_BCST(m, gradient(0), sum(i, 0))
 		default:
-			repeated := t.wide.regs[rows*vectors+vectors]
-			VBROADCASTSS(m, repeated)
+			repeated := gradient(vectors)
+			t.loadFactor(m, repeated)
 			for v := range vectors {
-				VFMADD231PS(repeated, gradient(v), sum(i, v))
+				t.addProduct(repeated, gradient(v), sum(i, v))
 			}
 		}
 	}
@@ -316,22 +356,29 @@ func (t tier) gradientProducts(rows, vectors int, dy, distance reg.GPVirtual, em
 func (t tier) correlateTile(rows, vectors int, channels bool) {
 	width := 4 * t.wide.n
 	label := func(name string) string { return fmt.Sprintf("%s%dx%d", name, rows, vectors) }
-	end := t.gradientSums(rows, vectors, label)
+	end := t.gradientSums(rows, vectors, 1, label)
 
 	list := parameter("offsets")
-	offsets := make([]reg.GPVirtual, rows)
+	offsets, scale := make([]reg.GPVirtual, rows), uint8(4)
+	if t.neon() && channels {
+		scale = 1 // no other one is an index of vectors on arm64
+	}
 	for i := range rows {
 		offsets[i] = GP64()
 		MOVLQSX(Mem{Base: list, Disp: 4 * i}, offsets[i])
+		if scale == 1 {
+			SHLQ(Imm(2), offsets[i])
+		}
 	}
-	x, dy, n := parameter("x"), parameter("dy"), GP64()
+	x, start, n := parameter("x"), parameter("dy"), GP64()
 	xStep, distance := inBytes("xStep"), inBytes("distance")
+	dy := t.newStrided(start, distance, vectors)
 	Label(label("row"))
 	Load(Param("width"), n)
 	Label(label("position"))
-	t.gradientProducts(rows, vectors, dy, distance, false, channels, func(i int) Mem { return Mem{Base: x, Index: offsets[i], Scale: 4} })
+	t.gradientProducts(rows, vectors, 0, 1, dy, false, channels, func(i int) Mem { return Mem{Base: x, Index: offsets[i], Scale: scale} })
 	ADDQ(xStep, x)
-	ADDQ(Imm(uint64(width)), dy)
+	dy.advance(Imm(uint64(width)))
 	DECQ(n)
 	JNE(LabelRef(label("position")))
 	Load(Param("xSkip"), n)
@@ -352,32 +399,68 @@ func (t tier) correlateBlock() {
 	t.sizes("rows", t.blocks, func(rows, vectors int) {
 		width := 4 * t.wide.n
 		label := func(name string) string { return fmt.Sprintf("%s%dx%d", name, rows, vectors) }
-		end := t.gradientSums(rows, vectors, label)
+		sets := t.gradientSets(rows, vectors)
+		end := t.gradientSums(rows, vectors, sets, label)
 
-		x, xStep, dy, distance := parameter("x"), inBytes("xStep"), parameter("dy"), inBytes("distance")
+		x, xStep, start, distance := parameter("x"), inBytes("xStep"), parameter("dy"), inBytes("distance")
+		dy := t.newStrided(start, distance, vectors)
 		xSkip, xNext, skip, next := inBytes("xSkip"), inBytes("xNext"), inBytes("skip"), inBytes("next")
 		images, h, n := parameter("images"), GP64(), GP64()
 		Label(label("image"))
 		Load(Param("height"), h)
 		Label(label("row"))
 		Load(Param("width"), n)
+		position := func(set int) {
+			t.gradientProducts(rows, vectors, set, sets, dy, t.embeds(vectors), false, func(i int) Mem { return Mem{Base: x, Disp: 4 * i} })
+			ADDQ(xStep, x)
+			dy.advance(Imm(uint64(width)))
+		}
+		if sets > 1 {
+			SUBQ(Imm(uint64(sets)), n)
+			JLT(LabelRef(label("few")))
+			Label(label("positions"))
+			for set := range sets {
+				position(set)
+			}
+			SUBQ(Imm(uint64(sets)), n)
+			JGE(LabelRef(label("positions")))
+			Label(label("few"))
+			ADDQ(Imm(uint64(sets)), n)
+			JEQ(LabelRef(label("next")))
+		}
 		Label(label("position"))
-		t.gradientProducts(rows, vectors, dy, distance, t.embeds(vectors), false, func(i int) Mem { return Mem{Base: x, Disp: 4 * i} })
-		ADDQ(xStep, x)
-		ADDQ(Imm(uint64(width)), dy)
+		position(0)
 		DECQ(n)
 		JNE(LabelRef(label("position")))
+		if sets > 1 {
+			Label(label("next"))
+		}
 		ADDQ(xSkip, x)
-		ADDQ(skip, dy)
+		dy.advance(skip)
 		DECQ(h)
 		JNE(LabelRef(label("row")))
 		ADDQ(xNext, x)
-		ADDQ(next, dy)
+		dy.advance(next)
 		DECQ(images)
 		JNE(LabelRef(label("image")))
 
 		end()
 	})
+}
+
+// gradientSets returns how many sets of sums correlateBlock has, to which the positions of a row are added by turns. On arm64 the
+// sums of few filters would be too few for four multiply-adds at once, each of which takes four cycles.
+func (t tier) gradientSets(rows, vectors int) int {
+	if !t.neon() || rows < t.wide.n {
+		return 1
+	}
+	switch vectors {
+	case 1:
+		return 4
+	case 2, 3:
+		return 2
+	}
+	return 1
 }
 
 // depthwise writes the kernel of depthwise convolutions: some positions of some rows, for vectors of channels.
@@ -410,7 +493,7 @@ func (t tier) depthwiseTile(positions int, count Mem) {
 		VMOVAPS(sums[0], sum)
 	}
 	x, taps, n, w := parameter("x"), parameter("taps"), parameter("n"), parameter("w")
-	at := newStrided(x, inBytes("xStep"), positions)
+	at := t.newStrided(x, inBytes("xStep"), positions)
 	at.bases[0] = GP64()
 	Label(label("tap"))
 	t.tapBases(at, x, taps)

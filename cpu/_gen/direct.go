@@ -11,7 +11,7 @@ import (
 // directs writes the kernels of direct convolutions, for filters of 5 and 3 columns.
 func (t tier) directs() {
 	outputs := []int{14, 7}
-	if t.wide.n == 8 {
+	if t.wide.n == ymm.n {
 		outputs = []int{5}
 	}
 	for _, columns := range []int{5, 3} {
@@ -70,9 +70,13 @@ func (t tier) direct(columns, outputs int, whole bool) {
 			if padding := (columns - 1) / 2; whole && (o+c < padding || o+c >= outputs+padding) {
 				continue
 			}
-			VBROADCASTSS(Mem{Base: at, Disp: 4 * (o + c)}, value)
+			t.loadFactor(Mem{Base: at, Disp: 4 * (o + c)}, value)
 			for v := range vectors {
-				VFMADD231PS(weight(v), value, sum(o, v))
+				if t.neon() {
+					t.addProduct(value, weight(v), sum(o, v))
+				} else {
+					VFMADD231PS(weight(v), value, sum(o, v))
+				}
 			}
 		}
 	}
@@ -182,13 +186,32 @@ func (t tier) transpose() {
 			ADDQ(distance, dst)
 		}
 	}
-	if n == 8 {
-		t.transpose8(store)
-	} else {
+	switch n {
+	case zmm.n:
 		t.transpose16(store)
+	case ymm.n:
+		t.transpose8(store)
+	default:
+		t.transpose4(store)
 	}
 	VZEROUPPER()
 	RET()
+}
+
+// transpose4 turns registers 0 to 3, with 4 to 7 as room.
+func (t tier) transpose4(store func(reg.VecPhysical, bool)) {
+	r := t.wide.regs
+	for i := 0; i < 4; i += 2 { // pairs of rows: a0 b0 a1 b1, and a2 b2 a3 b3
+		VUNPCKLPS(r[i+1], r[i], r[4+i])
+		VUNPCKHPS(r[i+1], r[i], r[4+i+1])
+	}
+	for i := range 2 {
+		VUNPCKLPD(r[6+i], r[4+i], r[2*i])
+		VUNPCKHPD(r[6+i], r[4+i], r[2*i+1])
+	}
+	for i := range 4 {
+		store(r[i], i == 3)
+	}
 }
 
 // transpose8 turns registers 0 to 7, with 8 to 15 as room.

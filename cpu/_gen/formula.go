@@ -19,10 +19,13 @@ type value = reg.VecVirtual
 type mask = reg.Register
 
 func (t tier) vector() value {
-	if t.wide.n == 16 {
+	switch t.wide.n {
+	case zmm.n:
 		return ZMM()
+	case ymm.n:
+		return YMM()
 	}
-	return YMM()
+	return XMM()
 }
 
 // data are the constants that the functions so far have asked for.
@@ -33,6 +36,11 @@ func (t tier) words(name string, word func(i int) uint32) Mem {
 	name += t.suffix
 	if m, ok := data[name]; ok {
 		return m
+	}
+	if t.neon() {
+		literals[name] = [4]uint32{word(0), word(1), word(2), word(3)}
+		data[name] = NewDataAddr(NewStaticSymbol(name), 0)
+		return data[name]
 	}
 	m := GLOBL(name, RODATA|NOPTR)
 	for i := range t.wide.n {
@@ -89,9 +97,23 @@ func (t tier) over(a value, b Op) value {
 
 // timesPlus returns a*b + c, rounded once.
 func (t tier) timesPlus(a, b value, c Op) value {
+	if t.neon() { // which adds to c
+		to := t.copied(c)
+		VFMADD231PS(a, b, to)
+		return to
+	}
 	to := t.copied(a)
 	VFMADD213PS(c, b, to)
 	return to
+}
+
+// replaceTimesPlus returns a*b + c, rounded once. a may be overwritten.
+func (t tier) replaceTimesPlus(a, b value, c Op) value {
+	if t.neon() {
+		return t.timesPlus(a, b, c)
+	}
+	VFMADD213PS(c, b, a)
+	return a
 }
 
 // minusTimes returns c - a*b, rounded once.
@@ -105,7 +127,7 @@ func (t tier) minusTimes(c, a value, b Op) value {
 func (t tier) polynomial(x value, c []float64) value {
 	sum := t.copied(t.number(c[len(c)-1]))
 	for i := len(c) - 2; i >= 0; i-- {
-		VFMADD213PS(t.number(c[i]), x, sum)
+		sum = t.replaceTimesPlus(sum, x, t.number(c[i]))
 	}
 	return sum
 }
@@ -161,7 +183,7 @@ func (t tier) where(a value, predicate uint64, x float64) mask {
 		VCMPPS(Imm(predicate), t.number(x), a, to)
 		return to
 	}
-	to := YMM()
+	to := t.vector()
 	VCMPPS(Imm(predicate), t.number(x), a, to)
 	return to
 }
@@ -197,13 +219,12 @@ func (t tier) exponential(x value) (q, scale value) {
 	// low bits of the sum; with 127 more, these are the exponent of 2^k as float32 has it.
 	const integer = 3<<22 + 127
 	high := float64(float32(math.Ln2))
-	sum := t.copied(t.number(math.Log2E))
-	VFMADD213PS(t.number(integer), x, sum)
+	sum := t.replaceTimesPlus(t.copied(t.number(math.Log2E)), x, t.number(integer))
 	k := t.minus(sum, t.number(integer))
 	r := t.minusTimes(t.minusTimes(x, k, t.number(high)), k, t.number(math.Ln2-high))
 	// q = e^r - 1 = r + r*r*p(r). The error of p is 1e-9.
 	q = t.polynomial(r, fit(func(r float64) float64 { return (math.Expm1(r) - r) / (r * r) }, 5, -math.Ln2/2, math.Ln2/2))
-	VFMADD213PS(r, t.times(r, r), q)
+	q = t.replaceTimesPlus(q, t.times(r, r), r)
 	scale = t.vector()
 	VPSLLD(Imm(23), sum, scale)
 	return q, scale
@@ -221,8 +242,11 @@ func (t tier) expm1(x value) value {
 	return t.timesPlus(q, scale, t.minus(scale, t.number(1)))
 }
 
-// rest loads the mask of the first n values.
+// rest loads the mask of the first n values. NEON has no loads with masks, but instructions for n values.
 func (t tier) rest(n reg.GPVirtual) mask {
+	if t.neon() {
+		return n
+	}
 	if t.wide.n == 16 {
 		const less = 1 // predicate of VPCMPUD
 		left, count, to := ZMM(), ZMM(), K()
@@ -240,19 +264,25 @@ func (t tier) rest(n reg.GPVirtual) mask {
 
 // loadMasked loads the values that the mask names, and 0 for the others.
 func (t tier) loadMasked(m mask, from Mem, to value) {
-	if t.wide.n == 16 {
+	switch t.wide.n {
+	case zmm.n:
 		VMOVUPS_Z(from, m, to)
-	} else {
+	case ymm.n:
 		VMASKMOVPS(from, m, to)
+	default:
+		moveFirst(m, from, to)
 	}
 }
 
 // storeMasked stores the values that the mask names.
 func (t tier) storeMasked(m mask, from value, to Mem) {
-	if t.wide.n == 16 {
+	switch t.wide.n {
+	case zmm.n:
 		VMOVUPS(from, m, to)
-	} else {
+	case ymm.n:
 		VMASKMOVPS(from, m, to)
+	default:
+		moveFirst(m, from, to)
 	}
 }
 
@@ -268,6 +298,9 @@ func (t tier) formula(out string, in []string, adds bool, f func(in []value) val
 	var add reg.Register
 	if adds {
 		add = Load(Param("add"), GP8())
+	}
+	if t.neon() {
+		t.manyFormulas(to, n, from, add, f)
 	}
 	whole := Imm(uint64(t.wide.n))
 	Label("next")
@@ -315,4 +348,35 @@ func (t tier) formula(out string, in []string, adds bool, f func(in []value) val
 	Label("done")
 	VZEROUPPER()
 	RET()
+}
+
+// manyFormulas writes the loop of formula that takes several vectors at once, for short ones.
+func (t tier) manyFormulas(to reg.Register, n reg.GPVirtual, from []reg.Register, add reg.Register, f func(in []value) value) {
+	const atOnce = 4
+	size := 4 * t.wide.n
+	SUBQ(Imm(uint64(atOnce*t.wide.n)), n)
+	JLT(LabelRef("few"))
+	Label("some")
+	for i := range atOnce {
+		values := make([]value, len(from))
+		for j, p := range from {
+			values[j] = t.copied(Mem{Base: p, Disp: i * size})
+		}
+		result, place := f(values), Mem{Base: to, Disp: i * size}
+		if add != nil {
+			store := fmt.Sprintf("store%d", i)
+			TESTB(add, add)
+			JEQ(LabelRef(store))
+			VADDPS(place, result, result)
+			Label(store)
+		}
+		VMOVUPS(result, place)
+	}
+	for _, p := range append(from, to) {
+		ADDQ(Imm(uint64(atOnce*size)), p)
+	}
+	SUBQ(Imm(uint64(atOnce*t.wide.n)), n)
+	JGE(LabelRef("some"))
+	Label("few")
+	ADDQ(Imm(uint64(atOnce*t.wide.n)), n)
 }

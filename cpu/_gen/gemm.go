@@ -12,10 +12,16 @@ import (
 type strided struct {
 	bases           []reg.GPVirtual // of rows 0, 4, 8, ...
 	stride, stride3 reg.GPVirtual
+	stride2         reg.GPVirtual // on arm64, where an index can't be doubled
+	alone           bool          // bases are of all rows; see every
 }
 
-func newStrided(base, stride reg.GPVirtual, rows int) strided {
+func (t tier) newStrided(base, stride reg.GPVirtual, rows int) strided {
 	s := strided{bases: []reg.GPVirtual{base}, stride: stride}
+	if t.neon() && rows > 2 {
+		s.stride2 = GP64()
+		LEAQ(Mem{Base: stride, Index: stride, Scale: 1}, s.stride2)
+	}
 	if rows > 3 {
 		s.stride3 = GP64()
 		LEAQ(Mem{Base: stride, Index: stride, Scale: 2}, s.stride3)
@@ -29,18 +35,35 @@ func newStrided(base, stride reg.GPVirtual, rows int) strided {
 }
 
 func (s strided) row(i int) Mem {
+	if s.alone {
+		return Mem{Base: s.bases[i]}
+	}
 	m := Mem{Base: s.bases[i/4]}
 	switch i % 4 {
 	case 1, 2:
 		m.Index, m.Scale = s.stride, uint8(i%4)
+		if i%4 == 2 && s.stride2 != nil {
+			m.Index, m.Scale = s.stride2, 1
+		}
 	case 3:
 		m.Index, m.Scale = s.stride3, 1
 	}
 	return m
 }
 
+// every gives each of so many rows a register of its own, for addresses with an offset: on arm64 these have no index.
+func (s *strided) every(rows int) {
+	bases := s.bases[:1]
+	for len(bases) < rows {
+		next := GP64()
+		LEAQ(Mem{Base: bases[len(bases)-1], Index: s.stride, Scale: 1}, next)
+		bases = append(bases, next)
+	}
+	s.bases, s.alone = bases, true
+}
+
 // advance moves all rows by step bytes.
-func (s strided) advance(step reg.GPVirtual) {
+func (s strided) advance(step Op) {
 	for _, base := range s.bases {
 		ADDQ(step, base)
 	}
@@ -78,7 +101,7 @@ func (t tier) gemm() {
 // tile writes the loop for one size of tile, and returns.
 func (t tier) tile(rows, vectors int) {
 	// The rows of c are fetched while sums are made: they are often far apart in memory.
-	c := newStrided(parameter("c"), inBytes("ldc"), rows)
+	c := t.newStrided(parameter("c"), inBytes("ldc"), rows)
 	for i := range rows {
 		for j := 0; j < vectors*t.wide.n*4; j += 64 {
 			m := c.row(i)
@@ -87,7 +110,7 @@ func (t tier) tile(rows, vectors int) {
 		}
 	}
 	k, csa := parameter("k"), inBytes("csa")
-	a := newStrided(parameter("a"), inBytes("rsa"), rows)
+	a := t.newStrided(parameter("a"), inBytes("rsa"), rows)
 	b, ldb := parameter("b"), inBytes("ldb")
 
 	sum := func(i, j int) reg.VecPhysical { return t.wide.regs[i*vectors+j] }
@@ -105,9 +128,9 @@ func (t tier) tile(rows, vectors int) {
 		VMOVUPS(Mem{Base: b, Disp: j * width}, column(j))
 	}
 	for i := range rows {
-		VBROADCASTSS(a.row(i), value)
+		t.loadFactor(a.row(i), value)
 		for j := range vectors {
-			VFMADD231PS(value, column(j), sum(i, j))
+			t.addProduct(value, column(j), sum(i, j))
 		}
 	}
 	a.advance(csa)
@@ -115,7 +138,7 @@ func (t tier) tile(rows, vectors int) {
 	DECQ(k)
 	JNE(LabelRef(loop))
 
-	c = newStrided(parameter("c"), inBytes("ldc"), rows)
+	c = t.newStrided(parameter("c"), inBytes("ldc"), rows)
 	at := func(i, j int) Mem {
 		m := c.row(i)
 		m.Disp = j * width

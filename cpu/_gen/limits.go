@@ -8,14 +8,20 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
-// chains are independent sums: more than latency times issue ports of any processor with these instructions.
-const chains = 12
+// chains are independent sums: more than latency times issue ports of any processor with these instructions. Apple's have four
+// ports and a latency of four cycles.
+func (t tier) chains() int {
+	if t.neon() {
+		return 24
+	}
+	return 12
+}
 
 // mulAdds does nothing but multiply-adds on registers, to measure how many a second there can be.
 func (t tier) mulAdds() {
 	TEXT("mulAdds"+t.suffix, NOSPLIT, "func(rounds int)")
-	Doc(fmt.Sprintf("mulAdds%s does %d multiply-adds a round.", t.suffix, chains*t.wide.n))
-	n := Load(Param("rounds"), GP64())
+	Doc(fmt.Sprintf("mulAdds%s does %d multiply-adds a round.", t.suffix, t.chains()*t.wide.n))
+	n, chains := Load(Param("rounds"), GP64()), t.chains()
 	for r := range chains + 2 {
 		t.zero(r)
 	}

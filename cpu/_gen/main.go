@@ -2,8 +2,8 @@
 //
 //	go run . -tier avx512 -out ../asm/avx512_amd64.s -stubs ../asm/avx512_amd64.go -pkg asm
 //
-// Both tiers come from the same programs; a tier is a width of vectors and a
-// number of registers.
+// All tiers come from the same programs; a tier is a width of vectors and a
+// number of registers. That of arm64 is translated; see neon.go.
 package main
 
 import (
@@ -11,6 +11,7 @@ import (
 	"log"
 
 	. "github.com/mmcloughlin/avo/build"
+	"github.com/mmcloughlin/avo/pass"
 	"github.com/mmcloughlin/avo/reg"
 )
 
@@ -54,14 +55,20 @@ var tiers = map[string]tier{
 	"avx512": {"AVX512", zmm, []int{14, 14, 8}, []int{24, 14, 9, 6}, []int{8, 8, 8}, []int{16, 12, 8}},
 	// They share 16: 12 sums, 3 columns and the value fill all.
 	"avx2": {"AVX2", ymm, []int{6, 6, 4}, []int{12, 6, 4, 2}, []int{8, 6, 4}, []int{8, 4, 4}},
+	// They share 31, one of which is kept for translation. Tiles of convolve have a vector of values for each position.
+	"neon": {"NEON", xmm, []int{20, 14, 9, 6}, []int{15, 9, 7, 5}, []int{11, 8, 8, 6, 5, 4}, []int{4, 4, 4, 4, 4, 4}},
 }
 
 func main() {
-	name := flag.String("tier", "", "avx512 or avx2")
+	name := flag.String("tier", "", "avx512, avx2 or neon")
+	page := flag.String("page", "", "a page in which to replace the table of neon's inner loops")
 	flag.Parse()
 	t, ok := tiers[*name]
 	if !ok {
-		log.Fatalf("unknown tier %q: use -tier avx512 or -tier avx2", *name)
+		log.Fatalf("unknown tier %q: use -tier avx512, -tier avx2 or -tier neon", *name)
+	}
+	if t.neon() {
+		pass.Compile = compileNEON
 	}
 	ConstraintExpr("!noasm")
 	t.gemm()
@@ -100,4 +107,7 @@ func main() {
 	t.products()
 	t.activations()
 	Generate()
+	if *page != "" {
+		writeTable(*page)
+	}
 }

@@ -48,11 +48,13 @@ func (t tier) maxPool2() {
 			} else {
 				for i, from := range []reg.Register{upper, lower} {
 					VMOVUPS(at(from), r[4])
-					VMOVUPS(at(from).Offset(32), r[5])
+					VMOVUPS(at(from).Offset(4*l.n), r[5])
 					VSHUFPS(Imm(0x88), r[5], r[4], r[2*i])
 					VSHUFPS(Imm(0xdd), r[5], r[4], r[2*i+1])
-					VPERMPD(Imm(0xd8), r[2*i], r[2*i])
-					VPERMPD(Imm(0xd8), r[2*i+1], r[2*i+1])
+					if !t.neon() {
+						VPERMPD(Imm(0xd8), r[2*i], r[2*i])
+						VPERMPD(Imm(0xd8), r[2*i+1], r[2*i+1])
+					}
 				}
 			}
 			VMOVAPS(r[base], r[4])

@@ -31,6 +31,24 @@ func (t tier) each(counted string, pointers map[reg.Register]int, body func(l la
 			ADDQ(Imm(uint64(pointers[p]*l.n)), p)
 		}
 	}
+	if t.neon() { // whose vectors are so short that the loop would cost as much as the body
+		some := Imm(uint64(eachAtOnce * t.wide.n))
+		SUBQ(some, n)
+		JLT(LabelRef("few"))
+		Label("some")
+		ahead = pointers
+		for part = range eachAtOnce {
+			body(t.wide)
+		}
+		part = 0
+		for _, p := range sorted(pointers) {
+			ADDQ(U32(pointers[p]*eachAtOnce*t.wide.n), p)
+		}
+		SUBQ(some, n)
+		JGE(LabelRef("some"))
+		Label("few")
+		ADDQ(some, n)
+	}
 	Label("wide")
 	CMPQ(n, Imm(uint64(t.wide.n)))
 	JLT(LabelRef("narrow"))
@@ -62,7 +80,17 @@ func sorted(m map[reg.Register]int) []reg.Register {
 	return out
 }
 
-func at(p reg.Register) Mem { return Mem{Base: p} }
+// eachAtOnce is how many vectors a round of the loop of each takes on arm64. The body is written once for each of them; part says
+// for which, and ahead how large the values are that the pointers point to.
+const eachAtOnce = 8
+
+var (
+	part  int
+	ahead map[reg.Register]int
+)
+
+// at is where a pointer points to.
+func at(p reg.Register) Mem { return Mem{Base: p, Disp: part * ahead[p] * xmm.n} }
 
 func load(l lanes, from Mem, to int) {
 	if l.n == 1 {
@@ -82,6 +110,32 @@ func store(l lanes, from int, to Mem) {
 
 // broadcast fills a register with the float32 in memory.
 func (t tier) broadcast(from Mem, to int) { VBROADCASTSS(from, t.wide.regs[to]) }
+
+// low returns the lowest lanes of a register.
+func (t tier) low(r int) reg.VecPhysical {
+	if t.neon() {
+		return t.wide.regs[r]
+	}
+	return narrow.regs[r]
+}
+
+// loadFactor loads a value that addProduct is to multiply vectors by.
+func (t tier) loadFactor(from Mem, to reg.VecPhysical) {
+	if t.neon() {
+		VMOVSS(from, to) // multiplied as a lane
+	} else {
+		VBROADCASTSS(from, to)
+	}
+}
+
+// addProduct adds vector times a factor to sum.
+func (t tier) addProduct(factor, vector, sum reg.VecPhysical) {
+	if t.neon() {
+		addTimesLane(0, factor, vector, sum)
+	} else {
+		VFMADD231PS(factor, vector, sum)
+	}
+}
 
 func (t tier) zero(r int) { VXORPS(t.wide.regs[r], t.wide.regs[r], t.wide.regs[r]) }
 
@@ -150,6 +204,12 @@ func (t tier) reluBackward() {
 // reduce adds the lanes of register r, of the tier's width in float32 or
 // float64, and leaves the sum in the low lane. It needs register r+1.
 func (t tier) reduce(r int, addPacked, addHalves func(Op, Op, Op), steps int) {
+	if t.neon() {
+		for range steps {
+			addHalves(t.low(r), t.low(r), t.low(r))
+		}
+		return
+	}
 	low, high := reg.VecPhysical(ymm.regs[r]), reg.VecPhysical(ymm.regs[r+1])
 	if t.wide.n == 16 {
 		VEXTRACTF64X4(Imm(1), zmm.regs[r], high)
@@ -170,6 +230,10 @@ func (t tier) sumSquares() {
 		t.zero(r)
 	}
 	half := 4 * t.wide.n / 2
+	if t.neon() {
+		t.sumManySquares(x)
+		return
+	}
 	t.each("x", map[reg.Register]int{x: 4}, func(l lanes) {
 		if l.n == 1 {
 			VCVTSS2SD(at(x), l.regs[6], l.regs[0])
@@ -185,6 +249,35 @@ func (t tier) sumSquares() {
 	t.reduce(2, func(a, b, c Op) { VADDPD(a, b, c) }, func(a, b, c Op) { VHADDPD(a, b, c) }, 1)
 	VADDSD(reg.X6, reg.X2, reg.X2)
 	Store(reg.X2, ReturnIndex(0))
+	VZEROUPPER()
+	RET()
+}
+
+// sumManySquares is the loop of sumSquares on arm64, with two sums for each vector of a round.
+func (t tier) sumManySquares(x reg.Register) {
+	r := t.wide.regs
+	const sums = 4
+	for i := range 2 * eachAtOnce {
+		t.zero(sums + i)
+	}
+	t.each("x", map[reg.Register]int{x: 4}, func(l lanes) {
+		if l.n == 1 {
+			VCVTSS2SD(at(x), r[0], r[0])
+			VFMADD231SD(r[0], r[0], r[sums])
+			return
+		}
+		for half := range 2 {
+			VCVTPS2PD(at(x).Offset(8*half), r[half])
+			VFMADD231PD(r[half], r[half], r[sums+2*part+half])
+		}
+	})
+	for n := eachAtOnce; n > 0; n /= 2 {
+		for i := range n {
+			VADDPD(r[sums+n+i], r[sums+i], r[sums+i])
+		}
+	}
+	VHADDPD(r[sums], r[sums], r[sums])
+	Store(r[sums], ReturnIndex(0))
 	VZEROUPPER()
 	RET()
 }

@@ -24,17 +24,18 @@ func (t tier) winogradInput() {
 		d2
 		d3
 		d4
-		even
-		odd
+		first // of even and odd
+		_
 		other
 	)
+	even, odd := first, first+1
 	r := t.wide.regs
 	constants := parameter("c")
 	for i := range 6 {
 		t.broadcast(Mem{Base: constants, Disp: 4 * i}, i)
 	}
-	src := newStrided(parameter("src"), inBytes("srcStride"), 6)
-	dst := newStrided(parameter("dst"), inBytes("dstStride"), 6)
+	src := t.newStrided(parameter("src"), inBytes("srcStride"), 6)
+	dst := t.newStrided(parameter("dst"), inBytes("dstStride"), 6)
 	srcStep, dstStep, n := inBytes("srcStep"), inBytes("dstStep"), parameter("n")
 	Label("next")
 	for i, d := range []int{d1, d2, d3, d4} {
@@ -51,6 +52,22 @@ func (t tier) winogradInput() {
 	VMOVUPS(r[odd], dst.row(5))
 	// Rows of a point and of its negative: what is even in them, and what is odd.
 	for i, square := range []int{b2, a2} {
+		if t.neon() { // without copies of what isn't needed again
+			if i == 1 {
+				even, odd = d4, d3
+			} else {
+				VMOVAPS(r[d4], r[even])
+				VMOVAPS(r[d3], r[odd])
+			}
+			VFNMADD231PS(r[square], r[d2], r[even])
+			VFNMADD231PS(r[square], r[d1], r[odd])
+			VMULPS(r[[]int{a, b}[i]], r[odd], r[odd])
+			VADDPS(r[odd], r[even], r[other])
+			VSUBPS(r[odd], r[even], r[even])
+			VMOVUPS(r[other], dst.row(1+2*i))
+			VMOVUPS(r[even], dst.row(2+2*i))
+			continue
+		}
 		VMOVAPS(r[d4], r[even])
 		VFNMADD231PS(r[square], r[d2], r[even])
 		VMOVAPS(r[d3], r[odd])
@@ -86,8 +103,8 @@ func (t tier) winogradGradient(outputs int) {
 	for i := range 2 * (outputs - 1) { // a, b, a*a, b*b, a*a*a, b*b*b
 		t.broadcast(Mem{Base: constants, Disp: 4 * i}, powers+i)
 	}
-	src := newStrided(parameter("src"), inBytes("srcStride"), outputs)
-	dst := newStrided(parameter("dst"), inBytes("dstStride"), 6)
+	src := t.newStrided(parameter("src"), inBytes("srcStride"), outputs)
+	dst := t.newStrided(parameter("dst"), inBytes("dstStride"), 6)
 	srcStep, dstStep, n := inBytes("srcStep"), inBytes("dstStep"), parameter("n")
 	Label("next")
 	for i := range outputs {
@@ -195,7 +212,7 @@ func (t tier) winogradOutput(outputs int) {
 	Label("next")
 	from := GP64()
 	MOVQ(m, from)
-	rows := newStrided(from, sixth, 6)
+	rows := t.newStrided(from, sixth, 6)
 	for column := range 6 {
 		transform(func(i int) Op { return rows.row(i) }, func(i int) { VMOVUPS(r[out], between(column, i)) })
 		if column < 5 {

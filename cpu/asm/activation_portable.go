@@ -115,7 +115,8 @@ func inputActivation(name string, f, derivative func(x, p float64) float64) Acti
 	}, backward: func(dx, dy, v []float32, p float32, add bool) {
 		dy, v = dy[:len(dx)], v[:len(dx)]
 		for i := range dx {
-			d := dy[i] * float32(derivative(float64(v[i]), float64(p)))
+			// The conversion keeps the product rounded, with add too. On some processors Go would add to it as it is.
+			d := float32(dy[i] * float32(derivative(float64(v[i]), float64(p))))
 			if add {
 				d += dx[i]
 			}

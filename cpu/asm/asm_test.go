@@ -399,7 +399,7 @@ func TestTriad(t *testing.T) {
 func TestMulAdds(t *testing.T) {
 	forTiers(t, func(t *testing.T, ks *Kernels, _ *rand.Rand) {
 		for _, rounds := range []int{1, 2, 1000} {
-			want := map[cpufeat.Tier]int{cpufeat.Portable: 12, cpufeat.AVX2: 96, cpufeat.AVX512: 192}[ks.Tier] * rounds
+			want := map[cpufeat.Tier]int{cpufeat.Portable: 12, cpufeat.AVX2: 96, cpufeat.AVX512: 192, cpufeat.NEON: 96}[ks.Tier] * rounds
 			if got := ks.MulAdds(rounds); got != int64(want) {
 				t.Errorf("%d rounds are %d multiply-adds, want %d", rounds, got, want)
 			}

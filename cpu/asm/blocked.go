@@ -156,7 +156,8 @@ type Positions struct {
 //	sums[(i*vectors+v)*Lanes+j] = sum over n below Images, h below Height and p below Width of
 //		x[n*Next+h*Row+p*Step+i] * dy[n*GradientNext+h*GradientRow+p*Lanes+v*distance+j]
 //
-// in this order. If add is set, the sum begins with what is there. vectors must be from 1
+// in this order, or with the positions of a row by turns in several sums, which are added at the
+// end. If add is set, the sum begins with what is there. vectors must be from 1
 // to CorrelateVectors, and rows from 1 to BlockCorrelations(vectors).
 func (ks *Kernels) CorrelateBlock(rows, vectors int, sums, x, dy []float32, distance int, p Positions, add bool) {
 	if vectors < 1 || vectors > len(ks.blockRows) || rows < 1 || rows > ks.blockRows[vectors-1] || p.Images < 1 || p.Height < 1 || p.Width < 1 {

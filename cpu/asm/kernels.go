@@ -57,6 +57,8 @@ type Kernels struct {
 	correlations []int // the same of Correlate
 	blockRows    []int // the same of CorrelateBlock
 
+	chains int // independent sums of MulAdds: more than latency times arithmetic units of any processor
+
 	gemm         func(rows, vectors, k int, a *float32, rsa, csa int, b *float32, ldb int, c *float32, ldc int, accumulate bool)
 	pack         func(dst *float32, width int, src *float32, offsets *int32, rows int, runs *int32, n int) // n Runs
 	addBias      func(y []float32, bias float32)
@@ -221,9 +223,6 @@ func (ks *Kernels) Dots(y *[4]float32, x, w []float32, stride int) {
 	ks.dots(y, x, &w[0], stride)
 }
 
-// mulAddChains is the number of independent sums in MulAdds.
-const mulAddChains = 12
-
 // MulAdds does multiply-adds on registers, a vector of values at once, and
 // returns how many. Its time gives the rate that no matrix product can exceed.
 // rounds must be at least 1.
@@ -236,7 +235,7 @@ func (ks *Kernels) MulAdds(rounds int) int64 {
 	if ks.Tier == cpufeat.Portable {
 		lanes = 1 // Go's compiler writes no vectors
 	}
-	return int64(rounds) * mulAddChains * int64(lanes)
+	return int64(rounds) * int64(ks.chains) * int64(lanes)
 }
 
 // Triad writes x + s*y to dst. Its time gives the memory's bandwidth, as in

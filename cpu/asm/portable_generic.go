@@ -9,7 +9,7 @@ import (
 
 // portable are the kernels in plain Go.
 var portable = &Kernels{
-	Tier: cpufeat.Portable, Lanes: 4, Vectors: 1, rows: []int{16}, positions: []int{16, 16}, correlations: []int{16, 16}, blockRows: []int{4, 4},
+	Tier: cpufeat.Portable, Lanes: 4, Vectors: 1, rows: []int{16}, positions: []int{16, 16}, correlations: []int{16, 16}, blockRows: []int{4, 4}, chains: 12,
 	gemm: gemmPortable, pack: packPortable,
 	addBias: addBiasPortable, addBiasReLU: addBiasReLUPortable, add: addPortable, reluBackward: reluBackwardPortable,
 	sumSquares: sumSquaresPortable, scaleBytes: scaleBytesPortable, maxPool2: maxPool2Portable,

@@ -8,7 +8,7 @@ import "github.com/gputrain/gputrain/internal/cpufeat"
 var tiers = [...]*Kernels{
 	cpufeat.Portable: portable,
 	cpufeat.AVX2: {
-		Tier: cpufeat.AVX2, Lanes: 8, Vectors: 3, rows: []int{6, 6, 4}, positions: []int{12, 6, 4, 2}, correlations: []int{8, 6, 4}, blockRows: []int{8, 4, 4},
+		Tier: cpufeat.AVX2, Lanes: 8, Vectors: 3, rows: []int{6, 6, 4}, positions: []int{12, 6, 4, 2}, correlations: []int{8, 6, 4}, blockRows: []int{8, 4, 4}, chains: 12,
 		gemm: gemmAVX2, pack: packAVX2,
 		addBias: addBiasAVX2, addBiasReLU: addBiasReLUAVX2, add: addAVX2, reluBackward: reluBackwardAVX2,
 		sumSquares: sumSquaresAVX2, scaleBytes: scaleBytesAVX2, maxPool2: maxPool2AVX2,
@@ -39,7 +39,7 @@ var tiers = [...]*Kernels{
 		},
 	},
 	cpufeat.AVX512: {
-		Tier: cpufeat.AVX512, Lanes: 16, Vectors: 3, rows: []int{14, 14, 8}, positions: []int{24, 14, 9, 6}, correlations: []int{8, 8, 8}, blockRows: []int{16, 12, 8},
+		Tier: cpufeat.AVX512, Lanes: 16, Vectors: 3, rows: []int{14, 14, 8}, positions: []int{24, 14, 9, 6}, correlations: []int{8, 8, 8}, blockRows: []int{16, 12, 8}, chains: 12,
 		gemm: gemmAVX512, pack: packAVX512,
 		addBias: addBiasAVX512, addBiasReLU: addBiasReLUAVX512, add: addAVX512, reluBackward: reluBackwardAVX512,
 		sumSquares: sumSquaresAVX512, scaleBytes: scaleBytesAVX512, maxPool2: maxPool2AVX512,

@@ -17,7 +17,7 @@ import (
 // unset or empty, the widest available tier is used.
 const Env = "GPUTRAIN_CPU"
 
-// Tier is an instruction set. A higher one has wider instructions.
+// Tier is an instruction set. Of those that one processor has, a higher one has wider instructions.
 type Tier int
 
 // The tiers.
@@ -25,9 +25,10 @@ const (
 	Portable Tier = iota // plain Go
 	AVX2                 // AVX2 and FMA
 	AVX512               // AVX-512 F, BW, DQ and VL
+	NEON                 // Advanced SIMD of arm64
 )
 
-var names = [...]string{Portable: "portable", AVX2: "avx2", AVX512: "avx512"}
+var names = [...]string{Portable: "portable", AVX2: "avx2", AVX512: "avx512", NEON: "neon"}
 
 // String returns the tier's name, as it is written in Env.
 func (t Tier) String() string { return names[t] }
@@ -36,7 +37,7 @@ func (t Tier) String() string { return names[t] }
 // widest.
 func Available() []Tier {
 	tiers := []Tier{Portable}
-	for _, t := range []Tier{AVX2, AVX512} {
+	for _, t := range []Tier{AVX2, AVX512, NEON} {
 		if supported(t) {
 			tiers = append(tiers, t)
 		}

@@ -7,7 +7,7 @@ import (
 )
 
 func TestParse(t *testing.T) {
-	few, all := []Tier{Portable, AVX2}, []Tier{Portable, AVX2, AVX512}
+	few, all, arm := []Tier{Portable, AVX2}, []Tier{Portable, AVX2, AVX512}, []Tier{Portable, NEON}
 	for _, c := range []struct {
 		name      string
 		available []Tier
@@ -17,7 +17,9 @@ func TestParse(t *testing.T) {
 		{"portable", all, Portable, ""},
 		{"avx2", all, AVX2, ""},
 		{"avx512", few, 0, "kernel tier \"avx512\" is not available on this processor or in this build: use one of portable, avx2"},
-		{"neon", few, 0, "kernel tier \"neon\" is unknown: use one of portable, avx2"},
+		{"neon", arm, NEON, ""},
+		{"neon", few, 0, "kernel tier \"neon\" is not available on this processor or in this build: use one of portable, avx2"},
+		{"sve", few, 0, "kernel tier \"sve\" is unknown: use one of portable, avx2"},
 	} {
 		got, err := parse(c.name, c.available)
 		if c.err == "" {

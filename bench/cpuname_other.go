@@ -1,0 +1,5 @@
+//go:build !linux && !darwin
+
+package bench
+
+func cpuName() string { return "" }
