@@ -118,7 +118,10 @@ func (r *reader) matches(e net.Operator, name string, m *match, root *nodeProto)
 	inverse := false // the last argument is a constant that stands for its inverse
 	switch {
 	case op == "Div" && e.Op == "Mul", op == "Sub" && e.Op == "Add":
-		if _, ok := r.scalar(args[1]); !ok || len(args) != 2 {
+		if len(args) != 2 {
+			return false
+		}
+		if _, ok := r.scalar(args[1]); !ok {
 			return false
 		}
 		op, inverse = e.Op, true

@@ -2,6 +2,7 @@ package onnx
 
 import (
 	"fmt"
+	"slices"
 )
 
 // operator says how nodes of an operator are read.
@@ -155,6 +156,11 @@ func (r *reader) weights(n *nodeProto, input int, what string, rank int) (*array
 		return nil, fmt.Errorf("its %s have dimensions %v, want %d of them", what, c.dims, rank)
 	}
 	return c, nil
+}
+
+// lacks reports whether one of a node's first inputs isn't there.
+func (n *nodeProto) lacks(count int) bool {
+	return len(n.inputs) < count || slices.Contains(n.inputs[:count], "")
 }
 
 // has reports whether a node has an input.

@@ -186,6 +186,8 @@ type view struct {
 	order []int32
 	pad   [4]int // rows of zeros before and behind, then columns, which the next layer is to add
 	soft  bool   // a softmax was left out
+	// rounding is how the values were rounded, if they are whole numbers and that is known.
+	rounding *rounding
 	// shared says that the layer's output has more uses than this tensor.
 	shared bool
 }
@@ -380,7 +382,7 @@ var ErrOpenInput = errors.New("the model leaves the size of images open")
 func (r *reader) foldConstants() {
 	for _, n := range r.graph.nodes {
 		op, ok := operators[n.op]
-		if !ok || n.domain != "" || len(n.inputs) < op.inputs || len(n.outputs) == 0 || slices.ContainsFunc(n.inputs, func(name string) bool { return name != "" && r.constants[name] == nil }) {
+		if !ok || n.domain != "" || n.lacks(op.inputs) || len(n.outputs) == 0 || slices.ContainsFunc(n.inputs, func(name string) bool { return name != "" && r.constants[name] == nil }) {
 			continue
 		}
 		_ = op.read(r, n) // told when the node is read
@@ -446,7 +448,7 @@ func (r *reader) node(n *nodeProto) {
 			return
 		}
 	}
-	if len(n.inputs) < op.inputs || len(n.outputs) == 0 {
+	if n.lacks(op.inputs) || len(n.outputs) == 0 {
 		fail("it lacks inputs or outputs")
 		return
 	}

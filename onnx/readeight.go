@@ -77,23 +77,36 @@ func (r *reader) quantize(n *nodeProto) error {
 		return errors.New("to numbers of that type is not read")
 	}
 	if c == nil {
-		r.eightBits()
 		v := r.values[n.inputs[0]]
-		if v.of == nil && float64(zeros[0]) <= limits[0] {
+		by := &rounding{steps[0], zeros[0]}
+		least, most := (limits[0]-float64(zeros[0]))*float64(steps[0]), (limits[1]-float64(zeros[0]))*float64(steps[0])
+		if !v.soft {
+			r.eightBits()
+		}
+		if v.of == nil && least >= 0 {
 			r.positive = true
 		}
-		if float64(zeros[0]) > limits[0] || v.of == nil || v.of.positive {
-			return r.identity(n)
+		if least < 0 || v.soft || v.of == nil || v.of.positive {
+			out := *v
+			out.rounding = by
+			r.pass(n, out)
+			return nil
 		}
-		// No number stands for a value below 0, so programs that make such models leave out a ReLU before this operator.
+		// No number stands for a value below 0, so programs that make such models leave out a ReLU or ReLU6 before this operator.
+		a := &net.Activation{Func: net.ReLU}
+		if math.Abs(most-6) <= float64(steps[0]) {
+			a.Func = net.ReLU6
+		}
 		if v, err = r.operand(n, 0); err != nil {
 			return err
 		}
-		l, err := r.add(n, "", &net.Activation{Func: net.ReLU}, nil, v)
+		l, err := r.add(n, "", a, nil, v)
 		if err != nil {
 			return err
 		}
-		r.give(n, v.like(l))
+		out := v.like(l)
+		out.rounding = by
+		r.give(n, out)
 		return nil
 	}
 	if c.floats == nil {
@@ -121,7 +134,13 @@ func (r *reader) dequantize(n *nodeProto) error {
 		return err
 	}
 	if c == nil {
-		return r.identity(n)
+		out := *r.values[n.inputs[0]]
+		if by := out.rounding; by != nil && *by != (rounding{steps[0], zeros[0]}) {
+			return fmt.Errorf("its step %v and zero point %d aren't those by which the value was rounded, %v and %d", steps[0], zeros[0], by.step, by.zero)
+		}
+		out.rounding = nil
+		r.pass(n, out)
+		return nil
 	}
 	if c.ints == nil {
 		return errors.New("of numbers that are not whole")
@@ -160,9 +179,15 @@ func (r *reader) givesPositive(l net.Layer, from []*layer) bool {
 	return !slices.ContainsFunc(from, func(l *layer) bool { return l == nil && !r.positive || l != nil && !l.positive })
 }
 
+// rounding is how QuantizeLinear rounds a value.
+type rounding struct {
+	step float32
+	zero int64
+}
+
 // eightBits tells, once, that values are not rounded in the network that is read.
 func (r *reader) eightBits() {
-	const note = "it rounds values to whole numbers, for arithmetic with them; the network that is read doesn't round values, only its weights are rounded"
+	const note = "it rounds values to whole numbers, and so cuts them off at the ends of a range; the network that is read does neither, only its weights are rounded"
 	if !slices.Contains(r.notes, note) {
 		r.notes = append(r.notes, note)
 	}

@@ -261,6 +261,9 @@ func (r *reader) bordered(n *nodeProto, v *view) (*view, error) {
 	// A window's padding is less than its kernel. So the kernel has all rows of zeros and one more, and as much padding on both
 	// sides; the weight's place decides how much of it is before the image.
 	rows, columns := v.pad[0]+v.pad[1], v.pad[2]+v.pad[3]
+	if most := 2 * max(v.base.H, v.base.W); rows > most || columns > most {
+		return nil, fmt.Errorf("%d rows and %d columns of zeros around an image of %d x %d are too many", rows, columns, v.base.H, v.base.W)
+	}
 	l := &net.Conv{Filters: v.base.C, Kernel: net.Pair{H: rows + 1, W: columns + 1}, Groups: v.base.C, Padding: net.Pad(rows, rows, columns, columns), NoBias: true, Frozen: net.Frozen{Always: true}}
 	plan, err := net.PlanLayer(l, v.base)
 	if err != nil {

@@ -63,8 +63,8 @@ func (a *app) exportCommand() *cli.Command {
 --quantize writes whole numbers of eight bits where there were floats: a
 quarter of the size, and faster where the processor has such arithmetic. Its
 ranges are those of training images; the accuracy on the test images is told,
-before and after. int8 is for ONNX Runtime and OpenVINO, int8-symmetric, whose
-zero points are 0, for TensorRT.
+before and after. int8 is for ONNX Runtime and most others; int8-symmetric,
+whose zero points are 0, is for TensorRT.
 
 --layout channels-first is PyTorch's: convolutions (filters, channels, height,
 width), dense layers (units, inputs). channels-last is TensorFlow's: (height,
@@ -90,6 +90,7 @@ Examples:
 			trainedRunFlag(),
 			&cli.StringFlag{Name: "format", Value: formatONNX, EnvVars: env("format"), Category: "Format", Usage: "`FORMAT`: onnx, safetensors, go or page; without it, that of the output's name"},
 			&cli.StringFlag{Name: "package", EnvVars: env("package"), Category: "Format", DefaultText: "the folder's name", Usage: "call the Go package `NAME`"},
+			&cli.BoolFlag{Name: "no-examples", EnvVars: env("no-examples"), Category: "Format", Usage: "put no test images into a page or a Go package"},
 			&cli.BoolFlag{Name: "logits", EnvVars: env("logits"), Category: "Format", Usage: "let an ONNX model give logits instead of probabilities"},
 			layoutFlag(),
 			&cli.StringFlag{Name: "labels", EnvVars: env("labels"), DefaultText: labelsFile + " beside the output", Usage: "write the names of the classes to `FILE`; --labels= does not"},
@@ -145,7 +146,7 @@ func (a *app) export(c *cli.Context) error {
 	case format == formatSafetensors && c.Bool("logits"):
 		return usagef("--logits is for --format onnx: safetensors hold weights alone")
 	}
-	if err := checkQuantize(c, format); err != nil {
+	if err := a.checkQuantize(c, format); err != nil {
 		return err
 	}
 	checkpoint, path, err := loadRun(c, named, "--run RUN")
@@ -165,9 +166,9 @@ func (a *app) export(c *cli.Context) error {
 	}
 	o := onnx.Options{Logits: c.Bool("logits"), Producer: "gputrain", Version: version(), Metadata: exportedMetadata(checkpoint)}
 	weights := checkpoint.Weights()
-	count := plan.Weights() // before layers are folded
+	count := plan.Parameters() // before layers are folded
 	var told *eightBits
-	if c.String("quantize") != "" {
+	if c.String("quantize") != "" && format == formatONNX {
 		if o.Eight, told, err = a.quantize(c, checkpoint, plan); err != nil {
 			return err
 		}

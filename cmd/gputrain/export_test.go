@@ -267,18 +267,18 @@ func TestCheckONNX(t *testing.T) {
 	if err := onnx.Write(&b, plan, weights, onnx.Options{}); err != nil {
 		t.Fatal(err)
 	}
-	if err := checkONNX(b.Bytes(), plan, weights, false); err != nil {
+	if err := checkONNX(b.Bytes(), plan, weights, onnx.Options{}); err != nil {
 		t.Fatal(err)
 	}
 	for _, c := range []struct{ old, changed, want string }{
 		{"Relu", "Tanh", "probability"}, {"Gemm", "Gomm", "Gomm"}, {"images", "imagos", ""},
 	} {
 		model := bytes.ReplaceAll(b.Bytes(), []byte(c.old), []byte(c.changed))
-		if err := checkONNX(model, plan, weights, false); (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+		if err := checkONNX(model, plan, weights, onnx.Options{}); (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s in the place of %s: %v", c.changed, c.old, err)
 		}
 	}
-	if err := checkONNX(b.Bytes(), plan, weights, true); err == nil || !strings.Contains(err.Error(), "softmax") {
+	if err := checkONNX(b.Bytes(), plan, weights, onnx.Options{Logits: true}); err == nil || !strings.Contains(err.Error(), "softmax") {
 		t.Errorf("with a softmax that shouldn't be there: %v", err)
 	}
 }

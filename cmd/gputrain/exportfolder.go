@@ -29,7 +29,7 @@ var exportFormats = append([]string{formatONNX, formatSafetensors}, folderFormat
 // exportFolder writes a trained network as a folder.
 func (a *app) exportFolder(c *cli.Context, named, format string) error {
 	for _, flag := range []string{"logits", "layout", "labels", "quantize", "calibrate"} {
-		if c.IsSet(flag) {
+		if a.given(c, flag) {
 			return usagef("--%s is not for --format %s", flag, format)
 		}
 	}
@@ -58,6 +58,9 @@ func (a *app) exportFolder(c *cli.Context, named, format string) error {
 	if err := a.subjectOptions(c, &o, checkpoint, path); err != nil {
 		return err
 	}
+	if c.Bool("no-examples") {
+		o.Examples = nil
+	}
 	m, err := elsewhere.NewModel(checkpoint, o.ClassNames)
 	if err != nil {
 		return err
@@ -77,7 +80,7 @@ func (a *app) exportFolder(c *cli.Context, named, format string) error {
 	if err != nil {
 		return err
 	}
-	err = a.tellExported(c, exported{File: dir, Format: format, From: path, Network: checkpoint.Network.Name, Weights: m.Plan.Weights(), Bytes: size})
+	err = a.tellExported(c, exported{File: dir, Format: format, From: path, Network: checkpoint.Network.Name, Weights: m.Plan.Parameters(), Bytes: size})
 	if err != nil || c.Bool("json") {
 		return err
 	}

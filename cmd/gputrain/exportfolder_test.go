@@ -31,7 +31,7 @@ func TestExportGo(t *testing.T) {
 		if out, err := test.CombinedOutput(); err != nil {
 			t.Fatalf("%v: %s", err, out)
 		}
-		if mod, err := os.ReadFile("My-Digits/go.mod"); err != nil || string(mod) != "module mydigits\n\ngo 1.22\n" {
+		if mod, err := os.ReadFile("My-Digits/go.mod"); err != nil || string(mod) != "module example.com/mydigits\n\ngo 1.22\n" {
 			t.Errorf("go.mod is %q, %v", mod, err)
 		}
 	}

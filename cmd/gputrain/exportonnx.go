@@ -47,19 +47,22 @@ type eightBits struct {
 	Before    float64 `json:"accuracy_before"`
 }
 
-// checkQuantize returns an error for flags of quantisation that contradict others.
-func checkQuantize(c *cli.Context, format string) error {
+// checkQuantize returns an error for flags of quantisation in the command line that contradict
+// others.
+func (a *app) checkQuantize(c *cli.Context, format string) error {
 	how := c.String("quantize")
-	switch {
-	case how == "" && c.IsSet("calibrate"):
-		return usagef("--calibrate is for --quantize")
-	case how == "" && c.IsSet("data"):
-		return usagef("--data is for --quantize: the images that find the ranges of values")
-	case how == "":
-		return nil
-	case format != formatONNX:
+	if format != formatONNX && a.given(c, "quantize") {
 		return usagef("--quantize is for --format %s", formatONNX)
-	case c.Int("calibrate") < 1:
+	}
+	for _, flag := range []string{"calibrate", "data", "skip-bad"} {
+		if a.given(c, flag) && (how == "" || format != formatONNX) {
+			return usagef("--%s is for --quantize, which finds the ranges of values in images", flag)
+		}
+	}
+	if how == "" || format != formatONNX {
+		return nil
+	}
+	if c.Int("calibrate") < 1 {
 		return usagef("--calibrate must be at least 1, got %d", c.Int("calibrate"))
 	}
 	return choose("quantize", how, quantizedNames)
@@ -147,7 +150,7 @@ func writerONNX(plan *net.Plan, weights map[string]*tensor.Dense, o onnx.Options
 	if err := onnx.Write(&b, plan, weights, o); err != nil {
 		return nil, err
 	}
-	if err := checkONNX(b.Bytes(), plan, weights, o.Logits); err != nil {
+	if err := checkONNX(b.Bytes(), plan, weights, o); err != nil {
 		return nil, fmt.Errorf("nothing is written, because the ONNX model isn't what it should be: %w; please tell the developers of gputrain", err)
 	}
 	return func(w io.Writer) error {
@@ -156,28 +159,37 @@ func writerONNX(plan *net.Plan, weights map[string]*tensor.Dense, o onnx.Options
 	}, nil
 }
 
-// mostApart is the most by which probabilities of a network differ that was written and read.
-const mostApart = 1e-4
+// The most by which probabilities of a network differ that was written and read. With eight
+// bits, a rounding may make a value in the middle between two whole numbers the other one.
+const (
+	mostApart      = 1e-4
+	mostEightApart = 1e-2
+)
 
-func checkONNX(model []byte, plan *net.Plan, weights map[string]*tensor.Dense, logits bool) error {
+func checkONNX(model []byte, plan *net.Plan, weights map[string]*tensor.Dense, o onnx.Options) error {
 	m, err := onnx.Read(model, onnx.ReadOptions{})
 	if err != nil {
 		return err
 	}
-	if m.Softmax == logits || m.Network.Input != plan.Network.Input {
-		return fmt.Errorf("it takes %v and ends with a softmax: %t, want %v and %t", m.Network.Input, m.Softmax, plan.Network.Input, !logits)
+	if m.Softmax == o.Logits || m.Network.Input != plan.Network.Input {
+		return fmt.Errorf("it takes %v and ends with a softmax: %t, want %v and %t", m.Network.Input, m.Softmax, plan.Network.Input, !o.Logits)
 	}
 	random := rand.New(rand.NewPCG(1, 1))
 	in := &net.Dataset{Name: "noise", Shape: plan.Network.Input, Classes: plan.Classes, Labels: make([]int32, 2)}
 	for range 2 * in.Shape.Size() {
 		in.Values = append(in.Values, random.Float32())
 	}
+	var eight map[string]quantize.Scale // the layers that are read have the same names
+	most := mostApart
+	if o.Eight != nil {
+		eight, most = o.Eight.Values, mostEightApart
+	}
 	var answers [2][]float32
 	for i, of := range []struct {
 		network *net.Network
 		weights map[string]*tensor.Dense
 	}{{plan.Network, weights}, {m.Network, m.Weights}} {
-		p, closing, err := inference(of.network, in.Len(), of.weights, nil)
+		p, closing, err := inference(of.network, in.Len(), of.weights, eight)
 		if err != nil {
 			return err
 		}
@@ -192,7 +204,7 @@ func checkONNX(model []byte, plan *net.Plan, weights map[string]*tensor.Dense, l
 	}
 	for i, want := range answers[0] {
 		// Of a network whose weights are worthless, so are the answers.
-		if got := answers[1][i]; math.Abs(float64(got-want)) > mostApart || (got == got) != (want == want) {
+		if got := answers[1][i]; math.Abs(float64(got-want)) > most || (got == got) != (want == want) {
 			return fmt.Errorf("on an image of noise it gives a class the probability %v, want %v", got, want)
 		}
 	}
@@ -201,6 +213,6 @@ func checkONNX(model []byte, plan *net.Plan, weights map[string]*tensor.Dense, l
 
 // line is what people are told of quantisation.
 func (e *eightBits) line() string {
-	return fmt.Sprintf("accuracy with eight bits %s, before %s, on %s images of %s; ranges found in %s training images",
+	return fmt.Sprintf("accuracy with eight bits %s, before %s, of one view of each of %s images of %s; ranges found in %s training images",
 		percent(e.Accuracy), percent(e.Before), thousands(e.Images), e.Data, thousands(e.Calibrate))
 }

@@ -183,5 +183,5 @@ func (a *app) writeImported(c *cli.Context, checkpoint *net.Checkpoint, from str
 	if err != nil {
 		return err
 	}
-	return a.tellExported(c, exported{File: path, Format: formatCheckpoint, From: from, Network: checkpoint.Network.Name, Weights: plan.Weights(), Bytes: info.Size()})
+	return a.tellExported(c, exported{File: path, Format: formatCheckpoint, From: from, Network: checkpoint.Network.Name, Weights: plan.Parameters(), Bytes: info.Size()})
 }

@@ -90,7 +90,13 @@ func (m *Model) GoPackage(name string, samples, probabilities [][]float32) (map[
 }
 
 // GoModule returns the go.mod of a package that is in no other module.
-func GoModule(name string) []byte { return fmt.Appendf(nil, "module %s\n\ngo %s\n", name, goVersion) }
+func GoModule(name string) []byte {
+	// A path that begins with a host can't be one of the standard library's. Its parts are ASCII.
+	if strings.ContainsFunc(name, func(c rune) bool { return c > unicode.MaxASCII }) {
+		name = "classifier"
+	}
+	return fmt.Appendf(nil, "module example.com/%s\n\ngo %s\n", name, goVersion)
+}
 
 // joined returns one Go file with all that is in several.
 func joined(name string, files ...string) ([]byte, error) {

@@ -114,7 +114,8 @@ func (q *Network) round(node net.Node) {
 		filter := from[k*size:][:size]
 		steps[k] = weightStep(filter, limit)
 		if bias != nil { // must fit into 32 bits
-			steps[k] = max(steps[k], float32(math.Abs(float64(bias[k]))/in/(1<<30)))
+			// The product of both steps must be no less than float32 can hold well.
+			steps[k] = max(steps[k], float32(math.Abs(float64(bias[k]))/in/(1<<30)), float32(1e-30/in))
 		}
 		if steps[k] == 0 {
 			steps[k] = 1
@@ -289,21 +290,21 @@ func scales(ctx context.Context, device net.Device, plan *net.Plan, weights map[
 			o.Progress(first+len(indices), all)
 		}
 	}
-	found := map[int]Scale{}
-	for i, h := range ranges {
-		if found[i], err = h.scale(o.Symmetric); err != nil {
-			return nil, fmt.Errorf("quantize: the output of layer %s: %w", plan.InputName(i), err)
+	found, values := map[int]Scale{}, map[string]Scale{}
+	for i, from := range of {
+		if from == unrounded {
+			continue
 		}
-	}
-	values := map[string]Scale{}
-	for i, of := range of {
-		switch {
-		case of == unrounded:
-		case i == len(plan.Nodes):
-			values[""] = found[of]
-		default:
-			values[plan.Nodes[i].Name] = found[of]
+		name := ""
+		if i < len(plan.Nodes) {
+			name = plan.Nodes[i].Name
 		}
+		if _, ok := found[from]; !ok {
+			if found[from], err = ranges[from].scale(o.Symmetric); err != nil {
+				return nil, fmt.Errorf("quantize: the output of layer %s: %w", plan.InputName(from), err)
+			}
+		}
+		values[name] = found[from]
 	}
 	return values, nil
 }

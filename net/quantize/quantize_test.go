@@ -31,6 +31,11 @@ const chain = `{"name": "chain", "input": {"channels": 2, "height": 13, "width":
 	{"type": "dense", "units": 9}, {"type": "activation", "func": "relu6", "name": "six"},
 	{"type": "dense", "units": 4}, {"type": "scale", "factor": 2}]}`
 
+// pools has max pooling behind convolutions whose values are rounded before it.
+const pools = `{"name": "pools", "input": {"channels": 3, "height": 16, "width": 16}, "layers": [
+	{"type": "conv", "filters": 8, "kernel": 5}, {"type": "pool", "kernel": 2}, {"type": "activation", "func": "relu"},
+	{"type": "conv", "filters": 8, "kernel": 3}, {"type": "pool", "kernel": 3}, {"type": "dense", "units": 4}]}`
+
 // made is a network with random weights, and images.
 func made(t *testing.T, description string) (*net.Network, map[string]*tensor.Dense, *net.Dataset) {
 	t.Helper()
@@ -84,10 +89,12 @@ func device(t *testing.T, values map[string]quantize.Scale) net.Device {
 	return d
 }
 
-// TestDevice compares the CPU's network of eight bits with the reference's layers, one by one, between which the test rounds.
+// TestDevice compares the CPU's networks of eight bits with the reference's layers, one by one, between which the test rounds. A
+// value in the middle between two whole numbers may become the other one, so a few images may differ more.
 func TestDevice(t *testing.T) {
-	n, weights, images := made(t, chain)
-	for _, symmetric := range []bool{false, true} {
+	for i, description := range []string{chain, chain, pools, pools} {
+		symmetric := i%2 == 1
+		n, weights, images := made(t, description)
 		q := eight(t, n, weights, quantize.Options{Images: images, Symmetric: symmetric, Batch: 7})
 		p, err := device(t, q.Values).Compile(q.Plan.Network, net.Options{Batch: 8, Optimizer: net.SGDDefault(0), Inference: true})
 		if err != nil {
@@ -96,6 +103,9 @@ func TestDevice(t *testing.T) {
 		defer p.Close()
 		if err := p.SetState(net.State{Params: q.Weights}); err != nil {
 			t.Fatal(err)
+		}
+		for i := range images.Values { // some are cut off
+			images.Values[i] *= 1.5
 		}
 		all := make([]int32, images.Len())
 		for i := range all {
@@ -138,7 +148,17 @@ func TestDevice(t *testing.T) {
 			x.Shape, x.Values = node.Out, trace.Layers[0].Output.Float32s()
 			round(node.Name)
 			if node.Index == len(q.Plan.Nodes)-1 {
-				approx.Check(t, "probabilities", got.Float32s(), trace.Probabilities.Float32s(), approx.Tolerance{Abs: 1e-5})
+				differ := 0
+				for k := range images.Len() {
+					got, want := got.Float32s()[k*x.Classes:][:x.Classes], trace.Probabilities.Float32s()[k*x.Classes:][:x.Classes]
+					if !approx.Compare(got, want, approx.Tolerance{Abs: 1e-5}).OK {
+						differ++
+						approx.Check(t, "probabilities", got, want, approx.Tolerance{Abs: 0.05})
+					}
+				}
+				if differ > 4 {
+					t.Errorf("%s: %d of %d images differ", n.Name, differ, images.Len())
+				}
 			}
 		}
 	}
@@ -174,7 +194,12 @@ func TestPoints(t *testing.T) {
 // points are 0, and biases of 32 bits. No other step has a much smaller squared error.
 func TestWeights(t *testing.T) {
 	n, weights, images := made(t, chain)
-	tiny := weights["dense1.weight"].Float32s()[:10]
+	tiny := weights["dense1.weight"].Float32s()[:16]
+	dead := weights["dense1.weight"].Float32s()[16:32] // beside it, one without a bias
+	weights["dense1.bias"].Float32s()[1] = 0
+	for i := range dead {
+		dead[i] = 1e-42
+	}
 	for i := range tiny { // a filter whose weights hardly matter beside its bias
 		tiny[i] = 1e-30
 	}

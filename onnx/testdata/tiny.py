@@ -194,6 +194,33 @@ def padded():
     models.run("padded", (3, 7, 6))
 
 
+def rounded():
+    """Eight bits by hand: weights that are rounded in the graph along a negative axis, values that are cut off at 0 and 6 in the
+    place of a ReLU6, others in that of a ReLU, and rounded probabilities."""
+    random = numpy.random.default_rng(8)
+    scalar = lambda name, v, t: numpy_helper.from_array(numpy.array(v, t), name)
+    tensors = [
+        numpy_helper.from_array(random.standard_normal((5, 2, 3, 3)).astype(numpy.float32) * 3, "w"), numpy_helper.from_array(random.uniform(0.02, 0.1, 5).astype(numpy.float32), "ws"),
+        numpy_helper.from_array(numpy.zeros(5, numpy.int8), "wz"),
+        numpy_helper.from_array(random.integers(-128, 127, (5, 4, 1, 1), numpy.int8).transpose(1, 0, 2, 3).copy(), "v"), scalar("vs", 0.01, numpy.float32), scalar("vz", 3, numpy.int8),
+        numpy_helper.from_array(random.standard_normal((4, 3)).astype(numpy.float32) / 8, "d"),
+        scalar("six", 6 / 255, numpy.float32), scalar("low", -128, numpy.int8), scalar("wide", 0.05, numpy.float32), scalar("zero", 0, numpy.uint8), scalar("p", 1 / 255, numpy.float32),
+    ]
+    node = helper.make_node
+    nodes = [
+        node("QuantizeLinear", ["w", "ws", "wz"], ["wq"], axis=-4), node("DequantizeLinear", ["wq", "ws", "wz"], ["wf"], axis=-4),
+        node("Conv", ["x", "wf"], ["a"], "conv"), node("QuantizeLinear", ["a", "six", "low"], ["b"], "cut"), node("DequantizeLinear", ["b", "six", "low"], ["c"]),
+        node("DequantizeLinear", ["v", "vs", "vz"], ["vf"]), node("Conv", ["c", "vf"], ["e"], "conv2"),
+        node("QuantizeLinear", ["e", "wide", "zero"], ["f"], "cut2"), node("DequantizeLinear", ["f", "wide", "zero"], ["g"]),
+        node("GlobalAveragePool", ["g"], ["h"]), node("Flatten", ["h"], ["i"]), node("Gemm", ["i", "d"], ["j"], "dense"), node("Softmax", ["j"], ["k"]),
+        node("QuantizeLinear", ["k", "p", "zero"], ["l"]), node("DequantizeLinear", ["l", "p", "zero"], ["y"]),
+    ]
+    value = lambda name, *dims: helper.make_tensor_value_info(name, TensorProto.FLOAT, dims)
+    graph = helper.make_graph(nodes, "rounded", [value("x", "N", 2, 8, 7)], [value("y", "N", 3)], tensors)
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8, producer_name="by hand"), models.folder / "rounded.onnx")
+    models.run("rounded", (2, 8, 7))
+
+
 def eight():
     """mobile.onnx as ONNX Runtime's own program makes eight bits of it. It leaves out the ReLUs."""
     from onnxruntime import quantization
@@ -217,6 +244,7 @@ if __name__ == "__main__":
         torch.manual_seed(4)
         pytorch(name, model(), size)
     eight()
+    rounded()
     padded()
     old()
     shared()
