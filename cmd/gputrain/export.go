@@ -63,8 +63,8 @@ func (a *app) exportCommand() *cli.Command {
 --quantize writes whole numbers of eight bits where there were floats: a
 quarter of the size, and faster where the processor has such arithmetic. Its
 ranges are those of training images; the accuracy on the test images is told,
-before and after. int8 is for ONNX Runtime and most others; int8-symmetric,
-whose zero points are 0, is for TensorRT.
+before and after. int8 is for ONNX Runtime and OpenVINO; int8-symmetric, whose
+zero points are 0, is for TensorRT.
 
 --layout channels-first is PyTorch's: convolutions (filters, channels, height,
 width), dense layers (units, inputs). channels-last is TensorFlow's: (height,

@@ -213,6 +213,6 @@ func checkONNX(model []byte, plan *net.Plan, weights map[string]*tensor.Dense, o
 
 // line is what people are told of quantisation.
 func (e *eightBits) line() string {
-	return fmt.Sprintf("accuracy with eight bits %s, before %s, of one view of each of %s images of %s; ranges found in %s training images",
+	return fmt.Sprintf("accuracy with eight bits %s, before %s (one view of %s images of %s; ranges of %s training images)",
 		percent(e.Accuracy), percent(e.Before), thousands(e.Images), e.Data, thousands(e.Calibrate))
 }
