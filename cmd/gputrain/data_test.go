@@ -289,7 +289,7 @@ func TestDataSetMisnamed(t *testing.T) {
 		{"eval parts", exitFailed, "parts is a data set, not a run; name it with --data parts"},
 		{"serve mine", exitFailed, "mine is a data set, not a run" + hint},
 		{"report mine", exitFailed, "mine is a data set, not a run" + hint},
-		{"export mine", exitFailed, "mine is a data set, not a run"},
+		{"export mine", exitFailed, "mine is a data set, not a run" + hint},
 		{"train --resume mine", exitFailed, "mine is a data set, not a run" + hint},
 		{"train --from mine", exitFailed, "mine is a data set, not a run" + hint},
 		{"predict test:0 --run mine", exitFailed, "mine is a data set, not a run" + hint},
