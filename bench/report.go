@@ -18,8 +18,9 @@ type Report struct {
 
 // Machine is where and when a run took place.
 type Machine struct {
-	CPU     string    `json:"cpu"`  // the processor's name; empty if it isn't known
-	CPUs    int       `json:"cpus"` // number of CPUs that this process may use
+	CPU     string    `json:"cpu"`                 // the processor's name; empty if it isn't known
+	CPUs    int       `json:"cpus"`                // number of CPUs that this process may use
+	Fast    int       `json:"fast_cpus,omitempty"` // how many of them are no slower than the fastest, or nearly; 0 if it isn't known
 	Place   string    `json:"place"`
 	Go      string    `json:"go"`
 	Program string    `json:"program"` // gputrain's version

@@ -172,8 +172,8 @@ func (a *app) bench(c *cli.Context) (err error) {
 	if err := a.writeBench(c, report); err != nil {
 		return errors.Join(failed, err)
 	}
-	if c.Bool("share") && failed == nil {
-		return a.share(report)
+	if c.Bool("share") {
+		return errors.Join(failed, a.share(report))
 	}
 	return failed
 }
@@ -188,9 +188,12 @@ func (a *app) takeShare(c *cli.Context) error {
 	if _, err := os.Lstat(shareName()); err == nil {
 		return fmt.Errorf("--share: there is a file %s here: move it away, or run this in another folder", shareName())
 	}
+	if err := checkOutput(c, "share", shareName()); err != nil {
+		return err
+	}
 	for flag, value := range map[string]string{
 		"model": "tutorial,digits-l,resnet20", "batch": "50", "infer-batch": "1,50", "device": "cpu",
-		"threads": fmt.Sprintf("1,%d,%d", cpufeat.Threads(), runtime.NumCPU()),
+		"threads": fmt.Sprintf("1,%d,%d", cpufeat.Threads(), runtime.GOMAXPROCS(0)),
 	} {
 		if c.IsSet(flag) {
 			continue
@@ -202,8 +205,9 @@ func (a *app) takeShare(c *cli.Context) error {
 	return nil
 }
 
-// share writes a report to a file of its own.
+// share writes a report to a file of its own. It tells the day, but neither the hour nor the time zone.
 func (a *app) share(r *bench.Report) error {
+	r.Machine.Date = r.Machine.Date.UTC().Truncate(24 * time.Hour)
 	_, err := a.writeOutput(shareName(), func(w io.Writer) error {
 		e := json.NewEncoder(w)
 		e.SetIndent("", "  ")

@@ -222,7 +222,7 @@ func describeTimedRun(who string, t bench.TimedRun, accuracy float64) string {
 
 // benchMachine describes this machine and this program.
 func benchMachine() bench.Machine {
-	return bench.Machine{CPUs: runtime.GOMAXPROCS(0), Place: runtime.GOOS + "/" + runtime.GOARCH, Go: runtime.Version(), Program: strings.Split(version(), " (")[0]}
+	return bench.Machine{CPUs: runtime.GOMAXPROCS(0), Fast: cpufeat.Threads(), Place: runtime.GOOS + "/" + runtime.GOARCH, Go: runtime.Version(), Program: strings.Split(version(), " (")[0]}
 }
 
 // takeBenchOutputs checks the files and folders that the flags name. Those that can't be written are reported now, not

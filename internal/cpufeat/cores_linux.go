@@ -26,7 +26,7 @@ func fastCores() int {
 	return fastOf(os.DirFS("/sys/devices/system/cpu"), cores)
 }
 
-// fastOf counts the cores whose capacity is more than half of the greatest one's. The
+// fastOf counts the cores whose capacity is more than two thirds of the greatest one's. The
 // kernel gives the capacity, which is 1,024 for the fastest cores of a machine, where cores
 // differ (Linux, Documentation/scheduler/sched-capacity.rst). It returns 0 if it gives none.
 func fastOf(cpu fs.FS, cores []int) int {
@@ -43,7 +43,7 @@ func fastOf(cpu fs.FS, cores []int) int {
 	}
 	fast := 0
 	for _, c := range capacities {
-		if 2*c > greatest {
+		if 3*c > 2*greatest {
 			fast++
 		}
 	}

@@ -26,6 +26,9 @@ func TestFastOf(t *testing.T) {
 		{"a phone", phone, []int{0, 1, 2, 3, 4, 5, 6, 7}, 4},
 		{"its slow cores", phone, []int{0, 1, 2, 3}, 4},
 		{"some of each", phone, []int{3, 4}, 1},
+		// From the device trees of Linux: capacity-dmips-mhz times the highest frequency.
+		{"an M1", capacities(460, 460, 460, 460, 1024, 1024, 1024, 1024), []int{0, 1, 2, 3, 4, 5, 6, 7}, 4},
+		{"an M2", capacities(572, 572, 572, 572, 1024, 1024, 1024, 1024), []int{0, 1, 2, 3, 4, 5, 6, 7}, 4},
 		{"a server", capacities(1024, 1024, 1024), []int{0, 1, 2}, 3},
 		{"a system that doesn't tell", fstest.MapFS{}, []int{0, 1}, 0},
 		{"one that doesn't tell of all", capacities(1024), []int{0, 1}, 0},
