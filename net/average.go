@@ -1,6 +1,7 @@
 package net
 
 import (
+	"errors"
 	"fmt"
 	"math"
 )
@@ -46,6 +47,8 @@ func (l Lookahead) check() error {
 		return fmt.Errorf("lookahead: power must be from 0 to 100, got %v", l.Power)
 	case l.Total < 0 || l.Total == 0 && l.Start != l.Final:
 		return fmt.Errorf("lookahead: the total of updates must be above 0, got %d", l.Total)
+	case l.Start == 0 && l.Final == 0:
+		return errors.New("lookahead: start and final are 0, so the weights would stay as they began; 0.5 is usual")
 	}
 	return nil
 }

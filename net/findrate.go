@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"slices"
 	"time"
 )
 
@@ -112,14 +111,8 @@ func FindRate(ctx context.Context, d Device, n *Network, cfg Config, r RateRange
 	cfg = Config{Recipe: cfg.Recipe, Train: cfg.Train, Observers: cfg.Observers}
 	recipe := &cfg.Recipe
 	o := &recipe.Optimizer
-	o.Groups = slices.Clone(o.Groups)
-	if lead := o.Lead().LearningRate; lead > 0 {
-		o.LearningRate *= r.To / lead // the rates of all rules keep their ratios
-		for i := range o.Groups {
-			o.Groups[i].LearningRate *= r.To / lead
-		}
-	}
-	o.Schedule, o.Lead().LearningRate = Schedule{}, r.To
+	o.Schedule = Schedule{}
+	o.SetRate(r.To)
 	recipe.WarmupEpochs, recipe.StepEpochs, recipe.Patience, recipe.Average = 0, 0, 0, 0
 	recipe.Lookahead = Lookahead{}
 	if err := cfg.check(plan); err != nil {

@@ -6,6 +6,7 @@ import (
 	"math"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -67,7 +68,7 @@ type Optimizer struct {
 	Rule              // of all parameters, unless a group has another; it decays only parameters with Param.Decayed
 	ClipNorm float64  `json:"clip_norm,omitempty"` // if above 0: all gradients are scaled by min(1, ClipNorm/norm), where norm is the L2 norm of all of them together
 	Schedule Schedule `json:"schedule,omitzero"`   // of all learning rates
-	Groups   []Group  `json:"groups,omitempty"`    // of parameters that are updated in another way; for each parameter, the first that matches counts
+	Groups   []Group  `json:"groups,omitempty"`    // of parameters that are updated in another way; see For
 }
 
 // HiddenMatrices as a Group's Params matches the weights of convolutions and dense layers
@@ -80,9 +81,9 @@ type Group struct {
 	// the layer's type with the parameter's role ("batchnorm.bias"). Or it is
 	// HiddenMatrices or Body.
 	Params string `json:"params"`
-	// Factor multiplies the learning rate of the optimiser's own rule, and so also a decay
-	// apart from the gradient. It is at least 0. If the group has a rule of its own, it is
-	// 0.
+	// Factor multiplies the learning rate of the rule that the parameters have, and so also a
+	// decay apart from the gradient. It is at least 0. If the group has a rule of its own,
+	// it is 0.
 	Factor float64 `json:"factor,omitempty"`
 	// Rule is the group's own, if it has a Method. Its weight decay is for all parameters
 	// of the group. Without a Method, only Steps may be set.
@@ -97,26 +98,35 @@ func (g Group) matches(p *Plan, q Param) bool {
 	return p.matches(g.Params, q)
 }
 
-// For returns the optimiser as it is for parameter q of the plan: without groups, with the
-// rule of the first group that matches, and the learning rate times its factor. The
-// optimiser's own rule has no weight decay for a parameter that isn't decayed.
+// For returns the optimiser as it is for parameter q of the plan: without groups. Of the
+// groups that match and have a rule, the first one's counts; of those without a rule, the first
+// one's factor multiplies the learning rate, and its Steps count. The optimiser's own rule has no
+// weight decay for a parameter that isn't decayed.
 func (o Optimizer) For(p *Plan, q Param) Optimizer {
 	groups := o.Groups
 	o.Groups = nil
 	if !q.Decayed {
 		o.WeightDecay = 0
 	}
-	for _, g := range groups {
-		if !g.matches(p, q) {
-			continue
+	var rule, factor *Group
+	for i := range groups {
+		g := &groups[i]
+		switch {
+		case !g.matches(p, q):
+		case g.Method != "" && rule == nil:
+			rule = g
+		case g.Method == "" && factor == nil:
+			factor = g
 		}
-		if g.Method != "" {
-			o.Rule = g.Rule
-		} else {
-			o.LearningRate *= g.Factor
-			o.Steps = g.Steps
+	}
+	if rule != nil {
+		o.Rule = rule.Rule
+	}
+	if factor != nil {
+		o.LearningRate *= factor.Factor
+		if factor.Steps > 0 {
+			o.Steps = factor.Steps
 		}
-		break
 	}
 	return o
 }
@@ -409,6 +419,11 @@ func (g Group) check() error {
 // Lead returns the rule whose learning rate people speak of: that of the [HiddenMatrices]
 // if there is such a group, else the optimiser's own.
 func (o *Optimizer) Lead() *Rule {
+	o.Groups = slices.Clone(o.Groups) // what is set there is no matter of other copies of o
+	return o.lead()
+}
+
+func (o *Optimizer) lead() *Rule {
 	for i := range o.Groups {
 		if g := &o.Groups[i]; g.Params == HiddenMatrices && g.Method != "" {
 			return &g.Rule
@@ -417,9 +432,34 @@ func (o *Optimizer) Lead() *Rule {
 	return &o.Rule
 }
 
+// SetRate sets the learning rate of Lead's rule. Those of all other rules keep their ratio to it,
+// but for a rounding to six digits.
+func (o *Optimizer) SetRate(x float64) {
+	lead := o.Lead()
+	was := lead.LearningRate
+	if was == x {
+		return
+	}
+	scaled := func(rate float64) float64 {
+		if was > 0 {
+			rate *= x / was
+		}
+		rate, err := strconv.ParseFloat(strconv.FormatFloat(rate, 'g', 6, 64), 64)
+		if err != nil {
+			panic(fmt.Sprintf("BUG: %v", err))
+		}
+		return rate
+	}
+	o.LearningRate = scaled(o.LearningRate)
+	for i := range o.Groups {
+		o.Groups[i].LearningRate = scaled(o.Groups[i].LearningRate)
+	}
+	lead.LearningRate = x
+}
+
 // LeadRate returns the learning rate of Lead's rule in a step, counted from 0.
 func (o Optimizer) LeadRate(step int64) float64 {
-	o.Rule = *o.Lead()
+	o.Rule = *o.lead()
 	return o.Rate(step)
 }
 

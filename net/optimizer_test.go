@@ -246,3 +246,45 @@ func TestGroups(t *testing.T) {
 		}
 	}
 }
+
+// TestRuleAndFactor wants a factor to multiply the rate of a parameter's own rule, whichever group comes first.
+func TestRuleAndFactor(t *testing.T) {
+	plan, err := BuiltIn("lenet5").Plan()
+	if err != nil {
+		t.Fatal(err)
+	}
+	muon := MuonDefault(0.5, 0.01)
+	for _, first := range []bool{false, true} {
+		o := muon
+		factor := Group{Params: "conv1.*", Factor: 0.1}
+		if o.Groups = append(slices.Clone(muon.Groups), factor); first {
+			o.Groups = append([]Group{factor}, muon.Groups...)
+		}
+		for _, q := range plan.Params {
+			got, want := o.For(plan, q), muon.For(plan, q)
+			if q.Name == "conv1.weight" || q.Name == "conv1.bias" {
+				want.LearningRate *= 0.1
+			}
+			if got.Method != want.Method || got.LearningRate != want.LearningRate {
+				t.Errorf("%s, factor first: %v: %s at %v, want %s at %v", q.Name, first, got.Method, got.LearningRate, want.Method, want.LearningRate)
+			}
+		}
+	}
+}
+
+// TestLeadOfACopy wants what is set in one copy of an optimiser to leave others alone, and rates to keep their ratios.
+func TestLeadOfACopy(t *testing.T) {
+	o := MuonDefault(0.12, 0.005)
+	other := o
+	other.Lead().Momentum = 0.1
+	other.SetRate(0.24)
+	if o.Lead().Momentum == 0.1 || o.Lead().LearningRate != 0.12 || o.LearningRate != 0.005 {
+		t.Errorf("the first has become %+v", o)
+	}
+	if other.Lead().LearningRate != 0.24 || other.LearningRate != 0.01 {
+		t.Errorf("rates %v and %v, want 0.24 and 0.01", other.Lead().LearningRate, other.LearningRate)
+	}
+	if o.SetRate(0.12); o.LearningRate != 0.005 {
+		t.Errorf("the same rate changes the other to %v", o.LearningRate)
+	}
+}

@@ -139,11 +139,7 @@ func recipeFlags() []recipeFlag {
 		also("lr", recipeFlag{
 			flag: &cli.Float64Flag{Name: "learning-rate", EnvVars: env("learning-rate"), Category: optimizer, DefaultText: recipesOwn, Usage: "`X`: the step size; gputrain find-rate suggests one"},
 			set: func(c *cli.Context, r *net.Recipe) error {
-				rule := r.Optimizer.Lead()
-				if rule != &r.Optimizer.Rule {
-					r.Optimizer.LearningRate = c.Float64("learning-rate") / adamShare
-				}
-				rule.LearningRate = c.Float64("learning-rate")
+				r.Optimizer.SetRate(c.Float64("learning-rate"))
 				return nil
 			},
 		}),
@@ -157,7 +153,7 @@ func recipeFlags() []recipeFlag {
 		number("beta2", optimizer, "`X`: decay of the second moment, of lion's only one; adam, adamw, lion", func(r *net.Recipe) *float64 { return &r.Optimizer.Lead().Beta2 }, having("beta2")...),
 		number("epsilon", optimizer, "`X`: added to the root of the second moment; adam, adamw", func(r *net.Recipe) *float64 { return &r.Optimizer.Lead().Epsilon }, having("epsilon")...),
 		whole("iterations", optimizer, "make a matrix's directions alike in `N` iterations; muon (5)", func(r *net.Recipe) *int { return &r.Optimizer.Lead().Iterations }, having("iterations")...),
-		yes("rescale", optimizer, "keep the size of each filter's weights; muon", func(r *net.Recipe) *bool { return &r.Optimizer.Lead().Rescale }, having("rescale")...),
+		yes("rescale", optimizer, "scale a layer's weights to a mean square of 1 per filter before each update; muon", func(r *net.Recipe) *bool { return &r.Optimizer.Lead().Rescale }, having("rescale")...),
 		also("wd", number("weight-decay", optimizer, "`X`: decay of convolution and dense weights: L2 (added to the gradient) in sgd and adam, decoupled in others", func(r *net.Recipe) *float64 { return &r.Optimizer.Lead().WeightDecay })),
 		number("clip-norm", optimizer, "scale gradients down to a norm of `X`; 0 does not", func(r *net.Recipe) *float64 { return &r.Optimizer.ClipNorm }),
 
@@ -288,14 +284,14 @@ func setFactors(texts []string, r *net.Recipe) error {
 	return nil
 }
 
-// setOptimizer changes to another optimiser with its usual settings. The learning
-// rate, its factors, weight decay and clipping stay.
+// setOptimizer changes to another optimiser with its usual settings, for all parameters. The
+// learning rate, its factors, weight decay and clipping stay.
 func setOptimizer(name string, r *net.Recipe) error {
 	o, was := &r.Optimizer, *r.Optimizer.Lead()
 	if string(was.Method) == name {
 		return nil
 	}
-	groups := slices.DeleteFunc(slices.Clone(o.Groups), func(g net.Group) bool { return g.Params == net.HiddenMatrices })
+	groups := slices.DeleteFunc(slices.Clone(o.Groups), func(g net.Group) bool { return g.Method != "" })
 	var fresh net.Optimizer
 	switch net.Method(name) {
 	case net.SGD:
@@ -569,7 +565,7 @@ func stepSettings(r net.Recipe) (parts []string) {
 	for _, g := range o.Groups {
 		text := fmt.Sprintf("%s by %s at %v", g.Params, g.Method, g.LearningRate)
 		switch {
-		case g.Params == net.HiddenMatrices:
+		case g.Params == net.HiddenMatrices && g.Method != "":
 			text = fmt.Sprintf("all else by %s at %v", o.Method, o.LearningRate)
 		case g.Method == "":
 			text = fmt.Sprintf("rate of %s x %v", g.Params, g.Factor)

@@ -292,3 +292,16 @@ $`)
 		t.Errorf("find-rate left a run behind (%v)", err)
 	}
 }
+
+// TestResumeRefusesRules resumes a run whose leading rule is a group's, with each flag that would change that rule.
+func TestResumeRefusesRules(t *testing.T) {
+	inFolder(t)
+	must(t, "train", "--recipe", "sprint", "--model", "quick.json", "--limit", "100", "--schedule", "constant", "--epochs", "1", "--device", "cpu")
+	for _, flag := range []string{"--momentum 0.1", "--iterations 1", "--rescale", "--weight-decay 0.3", "--nesterov=false", "--learning-rate 0.1", "--rate-factor conv1.*=2"} {
+		o := gputrain(t, append(strings.Fields("train --resume --epochs 2 --device cpu"), strings.Fields(flag)...)...)
+		if o.status == exitOK || !strings.Contains(o.errors, "is not what the run began with") {
+			t.Errorf("%s: status %d, told %q", flag, o.status, o.errors)
+		}
+	}
+	must(t, "train", "--resume", "--epochs", "2", "--device", "cpu", "--learning-rate", "0.07")
+}

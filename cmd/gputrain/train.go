@@ -508,8 +508,12 @@ func (a *app) takeModelAndData(c *cli.Context, run *trainingRun) (err error) {
 		}
 		wish.input = network.Input
 	}
-	if r := run.recipe; saved == nil && c.IsSet("recipe") && c.String("data") == "" && r.GetData != "" {
-		return usagef("recipe %s is for %s: name its folder with --data; %s", r.Name, r.Data, r.GetData)
+	if r := run.recipe; saved == nil && c.IsSet("recipe") && c.String("data") == "" && (r.GetData != "" || r.Data != "" && r.Data != "MNIST") {
+		text := fmt.Sprintf("recipe %s is for %s: name its folder with --data", r.Name, r.Data)
+		if r.GetData != "" {
+			text += "; " + r.GetData
+		}
+		return usagef("%s", text)
 	}
 	if saved != nil && !c.IsSet("data") && saved.Subject != nil {
 		run.data, err = a.ownData(c, saved, wish)
