@@ -2,6 +2,7 @@ package elsewhere_test
 
 import (
 	"bytes"
+	"fmt"
 	"go/format"
 	"os"
 	"os/exec"
@@ -91,11 +92,19 @@ func TestGoPackage(t *testing.T) {
 			if out, err := inFolder(t, dir, "list", "-test", "-deps", "-f", "{{if not .Standard}}{{.ImportPath}}{{end}}", "."); err != nil || strings.Contains(strings.ReplaceAll(out, "example.com/exported", ""), "/") {
 				t.Errorf("it imports %s (%v)", out, err)
 			}
-			changed := slices.Clone(files["weights.bin"])
-			changed[len(changed)-1] = 0x42 // the last bias
-			write(t, filepath.Join(dir, "weights.bin"), changed)
-			if out, err := inFolder(t, dir, "test", "."); err == nil || !strings.Contains(out, "the probability of") {
-				t.Errorf("with another weight: %v: %s", err, out)
+			// A much greater last bias, or a much lesser one, changes the probabilities.
+			var failed bool
+			var told []string
+			for _, high := range []byte{0x42, 0xc2} {
+				changed := slices.Clone(files["weights.bin"])
+				changed[len(changed)-1] = high
+				write(t, filepath.Join(dir, "weights.bin"), changed)
+				out, err := inFolder(t, dir, "test", ".")
+				failed = failed || err != nil && strings.Contains(out, "the probability of")
+				told = append(told, fmt.Sprint(err), out)
+			}
+			if !failed {
+				t.Errorf("with another weight: %q", told)
 			}
 		})
 	}
