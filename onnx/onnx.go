@@ -16,6 +16,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"maps"
 	"math"
 
 	"gorgonia.org/tensor"
@@ -39,7 +40,7 @@ type Options struct {
 	Logits bool
 	// Producer and Version name the program that wrote the model.
 	Producer, Version string
-	// Metadata is written to the model under its keys. It may be nil.
+	// Metadata is written to the model under its keys. It may be nil. Write adds "layout", which is "NCHW".
 	Metadata map[string]string
 	// Eight writes a network of eight bits: that of the plan and the weights, which must be its own. Weights of
 	// convolutions and dense layers are whole numbers. Where values are rounded, there is a pair of operators,
@@ -67,6 +68,12 @@ func Write(w io.Writer, plan *net.Plan, weights map[string]*tensor.Dense, o Opti
 	return err
 }
 
+// The metadata that say in which order images have their dimensions, which nothing else in a model does.
+const (
+	layoutKey     = "layout"
+	channelsFirst = "NCHW"
+)
+
 // The numbers of fields and values below are those of onnx.proto (https://github.com/onnx/onnx/blob/main/onnx/onnx.proto).
 
 // model makes a ModelProto.
@@ -77,10 +84,15 @@ func model(plan *net.Plan, weights map[string]*tensor.Dense, o Options) protobuf
 	m.Text(3, o.Version)
 	m.Sub(7, func(m *protobuf.Message) { fillGraph(m, plan, weights, o) })
 	m.Sub(8, func(m *protobuf.Message) { m.Integer(2, Opset) }) // of ONNX's own operators, whose domain is ""
-	for _, key := range sortedKeys(o.Metadata) {
+	metadata := maps.Clone(o.Metadata)
+	if metadata == nil {
+		metadata = map[string]string{}
+	}
+	metadata[layoutKey] = channelsFirst
+	for _, key := range sortedKeys(metadata) {
 		m.Sub(14, func(m *protobuf.Message) {
 			m.Text(1, key)
-			m.Text(2, o.Metadata[key])
+			m.Text(2, metadata[key])
 		})
 	}
 	return m

@@ -102,9 +102,10 @@ func read(b []byte, folder string, o ReadOptions) (*Model, error) {
 	m.modernise()
 	// Nothing in a model says whether its images have the channels first. If they don't, hardly any graph fits them.
 	// Three channels are likelier than 224, so the likelier order comes first, and its error is told.
-	last := m.probablyLast()
+	told := m.metadata[layoutKey] == channelsFirst
+	last := !told && m.probablyLast()
 	model, err := m.read(folder, o, last)
-	if err != nil && !m.exhausted {
+	if err != nil && !m.exhausted && !told {
 		if other, err := m.read(folder, o, !last); err == nil {
 			return other, nil
 		}
