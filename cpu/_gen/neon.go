@@ -1,7 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	. "github.com/mmcloughlin/avo/build"
@@ -18,7 +21,11 @@ import (
 // asks for an instruction that only NEON has: addTimesLane.
 //
 // A general register of amd64 is the one with its number: RAX is R0, R15 is R15. R16 holds an address that takes more than
-// one instruction, and V31 a vector from memory that an instruction of AVX would take from there itself.
+// one instruction, and V31 a vector from memory that an instruction of AVX would take from there itself. Constants lie where R17
+// points to. Vector registers that a function leaves free hold those that it uses most.
+//
+// Go's assembler writes several instructions for some lines, such as one that loads a constant to a vector register. Inner loops
+// must not have such lines, or the counts of loops.go are wrong: tools/check-arm64 looks at what the assembler writes.
 
 // scratch is the vector register that no kernel may use. It leaves 31.
 const scratch = 31
@@ -67,8 +74,8 @@ func moveFirst(n reg.Register, from, to Op) {
 	Instruction(&ir.Instruction{Opcode: firstOnly, Operands: []Op{n, from, to}, Inputs: []Op{n, from}, Outputs: []Op{to}})
 }
 
-// literals are the constants that kernels ask for. Go's assembler puts them behind the code, and an instruction loads one.
-var literals = map[string][4]uint32{}
+// literals is the name of the constants that kernels ask for.
+const literals = "constantsNEON"
 
 // text is an operand in the words of Go's assembler.
 type text string
@@ -79,12 +86,13 @@ func (t text) Asm() string { return string(t) }
 type work int
 
 const (
-	isInteger work = iota // also a jump
-	isLoad                // of memory
-	isStore               // to memory
-	isFMA                 // a multiply-add of vectors
-	isVector              // anything else with vectors
-	isMove                // of a vector register, which processors do without an arithmetic unit
+	isInteger  work = iota // also a jump
+	isLoad                 // of memory
+	isStore                // to memory
+	isFMA                  // a multiply-add of vectors
+	isDivision             // or a square root, of vectors
+	isVector               // anything else with vectors
+	isMove                 // of a vector register, which processors do without an arithmetic unit
 )
 
 // translation is the code of one function.
@@ -92,13 +100,18 @@ type translation struct {
 	fn     *ir.Function
 	nodes  []ir.Node
 	works  map[*ir.Instruction]work
-	flags  bool // the instruction behind this one is a conditional jump
+	held   map[int]uint32 // registers that hold a constant, by its place
+	flags  bool           // the instruction behind this one is a conditional jump
 	labels int
 }
 
 // translate replaces the instructions of a function by those of arm64.
 func translate(fn *ir.Function) error {
-	t := &translation{fn: fn, works: map[*ir.Instruction]work{}}
+	t := &translation{fn: fn, works: map[*ir.Instruction]work{}, held: map[int]uint32{}}
+	t.holdConstants()
+	if fn.LocalSize > 0 {
+		fn.AllocLocal(8) // see address
+	}
 	for i, node := range fn.Nodes {
 		in, ok := node.(*ir.Instruction)
 		if !ok {
@@ -117,6 +130,42 @@ func translate(fn *ir.Function) error {
 	fn.Nodes = t.nodes
 	loopsOf(fn, t.works)
 	return nil
+}
+
+// constantAt returns the place of a constant.
+func constantAt(o Op) (int, bool) {
+	m, ok := o.(Mem)
+	return m.Disp, ok && m.Symbol.Name == literals
+}
+
+// holdConstants loads, at the start of a function, the address of the constants, and as many of those that the function uses as
+// there are free registers. Where it uses more, they are the most frequent ones.
+func (t *translation) holdConstants() {
+	used, counts := map[uint32]bool{scratch: true}, map[int]int{}
+	for _, in := range t.fn.Instructions() {
+		for _, o := range in.Operands {
+			if at, ok := constantAt(o); ok {
+				counts[at]++
+			}
+			if r, ok := o.(reg.Register); ok && r.Kind() == reg.KindVector {
+				used[numberOf(r)] = true
+			}
+		}
+	}
+	if len(counts) == 0 {
+		return
+	}
+	t.emit(isInteger, "MOVD", fmt.Sprintf("$%s<>(SB)", literals), "R17")
+	places := slices.SortedFunc(maps.Keys(counts), func(a, b int) int {
+		return cmp.Or(counts[b]-counts[a], a-b)
+	})
+	for register := range uint32(scratch) {
+		if !used[register] && len(places) > 0 {
+			t.emit(isLoad, "FMOVQ", fmt.Sprintf("%d(R17)", places[0]), fmt.Sprintf("F%d", register))
+			t.held[places[0]] = register
+			places = places[1:]
+		}
+	}
 }
 
 // emit writes an instruction of Go's assembler.
@@ -178,10 +227,13 @@ func (t *translation) value(o Op) string {
 // address returns a memory operand. With an index, it computes the address in R16.
 func (t *translation) address(m Mem) string {
 	switch {
+	case m.Symbol.Name == literals:
+		return fmt.Sprintf("%d(R17)", m.Disp)
 	case m.Symbol.Name != "":
 		return m.Asm() // a parameter
 	case m.Base == reg.StackPointer:
-		return fmt.Sprintf("%d(RSP)", m.Disp+8) // the return address lies at 0
+		// The return address lies at 0. Variables begin at 16, since an instruction reaches a vector far from RSP only at multiples of 16.
+		return fmt.Sprintf("%d(RSP)", m.Disp+16)
 	}
 	base := general(m.Base)
 	if m.Index != nil {
@@ -214,9 +266,11 @@ func (t *translation) vectorAt(m Mem, register uint32, stores bool) {
 		t.word(w, bits|index<<16|base<<5|register, name, fmt.Sprintf("q%d", register), fmt.Sprintf("[x%d, x%d]", base, index))
 		return
 	}
-	if words, ok := literals[m.Symbol.Name]; ok {
-		t.emit(isLoad, "VMOVQ", fmt.Sprintf("$0x%08x%08x", words[1], words[0]), fmt.Sprintf("$0x%08x%08x", words[3], words[2]), fmt.Sprintf("V%d", register))
-		return
+	if at, ok := constantAt(m); ok {
+		if from, ok := t.held[at]; ok {
+			t.copied(from, register)
+			return
+		}
 	}
 	at := t.address(m)
 	if stores {
@@ -237,8 +291,13 @@ func (t *translation) one(m Mem, register uint32) {
 	t.emit(isLoad, "FMOVS", at, fmt.Sprintf("F%d", register))
 }
 
-// vector returns the number of a vector register. What is in memory is loaded to the scratch register.
+// vector returns the number of a vector register. What is in memory is loaded to the scratch register, if no register holds it.
 func (t *translation) vector(o Op) uint32 {
+	if at, ok := constantAt(o); ok {
+		if register, ok := t.held[at]; ok {
+			return register
+		}
+	}
 	if m, ok := o.(Mem); ok {
 		t.vectorAt(m, scratch, false)
 		return scratch
@@ -289,7 +348,11 @@ func (t *translation) instruction(in *ir.Instruction) error {
 	}
 	if op, ok := three[in.Opcode]; ok {
 		m, n, d := t.vector(o[0]), numberOf(o[1]), numberOf(o[2])
-		t.word(isVector, op.bits|m<<16|n<<5|d, op.name, arranged(d, op.arrangement), arranged(n, op.arrangement), arranged(m, op.arrangement))
+		w := isVector
+		if in.Opcode == "VDIVPS" {
+			w = isDivision
+		}
+		t.word(w, op.bits|m<<16|n<<5|d, op.name, arranged(d, op.arrangement), arranged(n, op.arrangement), arranged(m, op.arrangement))
 		return nil
 	}
 	if op, ok := known[in.Opcode]; ok {
@@ -373,7 +436,7 @@ func (t *translation) instruction(in *ir.Instruction) error {
 		t.word(isFMA, 0x4f801000|lane&1<<21|lane>>1<<11|m<<16|n<<5|d, "fmla", arranged(d, "4s"), arranged(n, "4s"), fmt.Sprintf("v%d.s[%d]", m, lane))
 	case "VSQRTPS":
 		n, d := t.vector(o[0]), numberOf(o[1])
-		t.word(isVector, 0x6ea1f800|n<<5|d, "fsqrt", arranged(d, "4s"), arranged(n, "4s"))
+		t.word(isDivision, 0x6ea1f800|n<<5|d, "fsqrt", arranged(d, "4s"), arranged(n, "4s"))
 	case "VCVTDQ2PS":
 		n, d := numberOf(o[0]), numberOf(o[1])
 		t.word(isVector, 0x4e21d800|n<<5|d, "scvtf", arranged(d, "4s"), arranged(n, "4s"))
