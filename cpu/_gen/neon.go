@@ -24,6 +24,9 @@ import (
 // one instruction, and V31 a vector from memory that an instruction of AVX would take from there itself. Constants lie where R17
 // points to. Vector registers that a function leaves free hold those that it uses most.
 //
+// Scalar additions and multiply-adds compute all lanes, and what AVX leaves in the upper ones is not there: where a program uses them
+// afterwards, they must have been 0 in an operand that multiplies or is added. Masks of VBLENDVPS have all bits of a lane equal.
+//
 // Go's assembler writes several instructions for some lines, such as one that loads a constant to a vector register. Inner loops
 // must not have such lines, or the counts of loops.go are wrong: tools/check-arm64 looks at what the assembler writes.
 
@@ -100,14 +103,15 @@ type translation struct {
 	fn     *ir.Function
 	nodes  []ir.Node
 	works  map[*ir.Instruction]work
-	held   map[int]uint32 // registers that hold a constant, by its place
-	flags  bool           // the instruction behind this one is a conditional jump
+	held   map[int]uint32  // registers that hold a constant, by its place
+	masks  map[uint32]bool // registers in which all bits of a lane are equal
+	flags  bool            // the instruction behind this one is a conditional jump
 	labels int
 }
 
 // translate replaces the instructions of a function by those of arm64.
 func translate(fn *ir.Function) error {
-	t := &translation{fn: fn, works: map[*ir.Instruction]work{}, held: map[int]uint32{}}
+	t := &translation{fn: fn, works: map[*ir.Instruction]work{}, held: map[int]uint32{}, masks: map[uint32]bool{}}
 	t.holdConstants()
 	if fn.LocalSize > 0 {
 		fn.AllocLocal(8) // see address
@@ -126,6 +130,7 @@ func translate(fn *ir.Function) error {
 		if err := t.instruction(in); err != nil {
 			return fmt.Errorf("%s: %s %v: %w", fn.Name, in.Opcode, in.Operands, err)
 		}
+		t.noteMasks(in)
 	}
 	fn.Nodes = t.nodes
 	loopsOf(fn, t.works)
@@ -147,8 +152,8 @@ func (t *translation) holdConstants() {
 			if at, ok := constantAt(o); ok {
 				counts[at]++
 			}
-			if r, ok := o.(reg.Register); ok && r.Kind() == reg.KindVector {
-				used[numberOf(r)] = true
+			if isVectorRegister(o) {
+				used[numberOf(o)] = true
 			}
 		}
 	}
@@ -164,6 +169,20 @@ func (t *translation) holdConstants() {
 			t.emit(isLoad, "FMOVQ", fmt.Sprintf("%d(R17)", places[0]), fmt.Sprintf("F%d", register))
 			t.held[places[0]] = register
 			places = places[1:]
+		}
+	}
+}
+
+// noteMasks notes whether an instruction leaves a mask: comparisons do, and what combines masks. It follows the order of the code,
+// not jumps.
+func (t *translation) noteMasks(in *ir.Instruction) {
+	all := in.Opcode == "VANDPS" || in.Opcode == "VXORPS" || in.Opcode == "VMOVAPS"
+	for _, o := range in.Inputs {
+		all = all && isVectorRegister(o) && t.masks[numberOf(o)]
+	}
+	for _, o := range in.Outputs {
+		if isVectorRegister(o) {
+			t.masks[numberOf(o)] = all || in.Opcode == "VCMPPS" || in.Opcode == "VPCMPEQD"
 		}
 	}
 }
@@ -196,9 +215,9 @@ func numberOf(r Op) uint32 {
 
 func general(r Op) string { return fmt.Sprintf("R%d", numberOf(r)) }
 
-func isGeneral(o Op) bool {
+func isVectorRegister(o Op) bool {
 	r, ok := o.(reg.Register)
-	return ok && r.Kind() == reg.KindGP
+	return ok && r.Kind() == reg.KindVector
 }
 
 // constant is an operand of a constant, such as $16.
@@ -468,7 +487,7 @@ func (t *translation) instruction(in *ir.Instruction) error {
 	case "VBLENDVPS":
 		return t.choice(numberOf(o[0]), numberOf(o[1]), numberOf(o[2]), numberOf(o[3]))
 	case firstOnly:
-		t.first(o)
+		return t.first(o)
 	default:
 		return fmt.Errorf("no translation")
 	}
@@ -481,7 +500,7 @@ func arranged(register uint32, arrangement string) string {
 
 // moved translates a move between general registers, memory and constants.
 func (t *translation) moved(opcode string, from, to Op) {
-	name := map[string]string{"MOVQ": "MOVD", "MOVL": "MOVW", "MOVB": "MOVBU", "MOVLQSX": "MOVW", "MOVBLZX": "MOVBU"}[opcode]
+	name := map[string]string{"MOVQ": "MOVD", "MOVL": "MOVWU", "MOVB": "MOVBU", "MOVLQSX": "MOVW", "MOVBLZX": "MOVBU"}[opcode]
 	if m, ok := from.(Mem); ok {
 		t.emit(isLoad, name, t.address(m), general(to))
 		return
@@ -490,7 +509,10 @@ func (t *translation) moved(opcode string, from, to Op) {
 		t.emit(isStore, name, general(from), t.address(m))
 		return
 	}
-	t.emit(isInteger, "MOVD", t.value(from), general(to))
+	if _, ok := constant(from); ok || opcode == "MOVQ" {
+		name = "MOVD"
+	}
+	t.emit(isInteger, name, t.value(from), general(to))
 }
 
 // arithmetic adds to a register or subtracts from it, or does so with a parameter or a variable.
@@ -543,6 +565,9 @@ func (t *translation) compare(o []Op) error {
 
 // choice translates a choice between two vectors by a mask.
 func (t *translation) choice(mask, yes, no, to uint32) error {
+	if !t.masks[mask] {
+		return fmt.Errorf("no comparison made the mask, of which not only the signs count here")
+	}
 	b := func(r uint32) string { return lanesOf(r, "B16") }
 	switch to {
 	case mask:
@@ -557,13 +582,16 @@ func (t *translation) choice(mask, yes, no, to uint32) error {
 }
 
 // first loads or stores one to three values. Lanes that are not loaded become 0.
-func (t *translation) first(o []Op) {
+func (t *translation) first(o []Op) error {
 	n, w, lane := general(o[0]), isLoad, "VLD1"
 	at, loads := o[1].(Mem)
 	stores, register := !loads, o[2]
 	if stores {
 		at, register = o[2].(Mem), o[1]
 		w, lane = isStore, "VST1"
+	}
+	if at.Disp != 0 || at.Index != nil {
+		return fmt.Errorf("an address that is not a register")
 	}
 	r := numberOf(register)
 	transfer := func(opcode, value, at string) {
@@ -586,4 +614,5 @@ func (t *translation) first(o []Op) {
 		}
 	}
 	t.nodes = append(t.nodes, ir.Label(end))
+	return nil
 }

@@ -7265,8 +7265,8 @@ TEXT ·maxPool2NEON(SB), NOSPLIT, $0-104
 	MOVD  $1, R0
 	VDUP  R0, V8.S4
 	VDUP  V8.S[0], V8.S4
-	MOVW  width+100(FP), R0
-	MOVW  at+96(FP), R1
+	MOVWU width+100(FP), R0
+	MOVWU at+96(FP), R1
 	VDUP  R0, V9.S4
 	VDUP  V9.S[0], V9.S4
 	VADD  V8.S4, V9.S4, V10.S4
@@ -10588,22 +10588,22 @@ next:
 
 // func poolVectorsNEON(y *float32, chosen *int32, upper *float32, lower *float32, n int, at int32, width int32)
 TEXT ·poolVectorsNEON(SB), NOSPLIT, $0-48
-	MOVD $1, R0
-	VDUP R0, V4.S4
-	VDUP V4.S[0], V4.S4
-	MOVW width+44(FP), R0
-	VDUP R0, V5.S4
-	VDUP V5.S[0], V5.S4
-	MOVW at+40(FP), R0
-	VDUP R0, V7.S4
-	VDUP V7.S[0], V7.S4
-	VADD V4.S4, V5.S4, V6.S4
-	VADD V4.S4, V4.S4, V8.S4
-	MOVD y+0(FP), R0
-	MOVD chosen+8(FP), R1
-	MOVD upper+16(FP), R2
-	MOVD lower+24(FP), R3
-	MOVD n+32(FP), R6
+	MOVD  $1, R0
+	VDUP  R0, V4.S4
+	VDUP  V4.S[0], V4.S4
+	MOVWU width+44(FP), R0
+	VDUP  R0, V5.S4
+	VDUP  V5.S[0], V5.S4
+	MOVWU at+40(FP), R0
+	VDUP  R0, V7.S4
+	VDUP  V7.S[0], V7.S4
+	VADD  V4.S4, V5.S4, V6.S4
+	VADD  V4.S4, V4.S4, V8.S4
+	MOVD  y+0(FP), R0
+	MOVD  chosen+8(FP), R1
+	MOVD  upper+16(FP), R2
+	MOVD  lower+24(FP), R3
+	MOVD  n+32(FP), R6
 
 next:
 	FMOVQ (R2), F0
@@ -33559,26 +33559,26 @@ done:
 
 // func maxWindowsNEON(y *float32, chosen *int32, x *float32, xStep int, pitch int, rows int, columns int, n int, at int32, atStep int32, rowStep int32)
 TEXT ·maxWindowsNEON(SB), NOSPLIT, $0-76
-	MOVD $1, R0
-	VDUP R0, V10.S4
-	VDUP V10.S[0], V10.S4
-	MOVW at+64(FP), R0
-	VDUP R0, V9.S4
-	VDUP V9.S[0], V9.S4
-	MOVW rowStep+72(FP), R0
-	VDUP R0, V11.S4
-	VDUP V11.S[0], V11.S4
-	MOVW atStep+68(FP), R0
-	VDUP R0, V12.S4
-	VDUP V12.S[0], V12.S4
-	MOVD y+0(FP), R0
-	MOVD chosen+8(FP), R1
-	MOVD x+16(FP), R2
-	MOVD pitch+32(FP), R9
-	LSL  $2, R9, R9
-	MOVD xStep+24(FP), R10
-	LSL  $2, R10, R10
-	MOVD n+56(FP), R11
+	MOVD  $1, R0
+	VDUP  R0, V10.S4
+	VDUP  V10.S[0], V10.S4
+	MOVWU at+64(FP), R0
+	VDUP  R0, V9.S4
+	VDUP  V9.S[0], V9.S4
+	MOVWU rowStep+72(FP), R0
+	VDUP  R0, V11.S4
+	VDUP  V11.S[0], V11.S4
+	MOVWU atStep+68(FP), R0
+	VDUP  R0, V12.S4
+	VDUP  V12.S[0], V12.S4
+	MOVD  y+0(FP), R0
+	MOVD  chosen+8(FP), R1
+	MOVD  x+16(FP), R2
+	MOVD  pitch+32(FP), R9
+	LSL   $2, R9, R9
+	MOVD  xStep+24(FP), R10
+	LSL   $2, R10, R10
+	MOVD  n+56(FP), R11
 
 window:
 	FMOVQ (R2), F0
@@ -33619,26 +33619,26 @@ column:
 
 // func maxWindowsBackNEON(dx *float32, dy *float32, chosen *int32, xStep int, pitch int, rows int, columns int, n int, at int32, atStep int32, rowStep int32)
 TEXT ·maxWindowsBackNEON(SB), NOSPLIT, $0-76
-	MOVD $1, R0
-	VDUP R0, V10.S4
-	VDUP V10.S[0], V10.S4
-	MOVW at+64(FP), R0
-	VDUP R0, V9.S4
-	VDUP V9.S[0], V9.S4
-	MOVW rowStep+72(FP), R0
-	VDUP R0, V11.S4
-	VDUP V11.S[0], V11.S4
-	MOVW atStep+68(FP), R0
-	VDUP R0, V12.S4
-	VDUP V12.S[0], V12.S4
-	MOVD dy+8(FP), R0
-	MOVD chosen+16(FP), R1
-	MOVD dx+0(FP), R2
-	MOVD pitch+32(FP), R9
-	LSL  $2, R9, R9
-	MOVD xStep+24(FP), R10
-	LSL  $2, R10, R10
-	MOVD n+56(FP), R11
+	MOVD  $1, R0
+	VDUP  R0, V10.S4
+	VDUP  V10.S[0], V10.S4
+	MOVWU at+64(FP), R0
+	VDUP  R0, V9.S4
+	VDUP  V9.S[0], V9.S4
+	MOVWU rowStep+72(FP), R0
+	VDUP  R0, V11.S4
+	VDUP  V11.S[0], V11.S4
+	MOVWU atStep+68(FP), R0
+	VDUP  R0, V12.S4
+	VDUP  V12.S[0], V12.S4
+	MOVD  dy+8(FP), R0
+	MOVD  chosen+16(FP), R1
+	MOVD  dx+0(FP), R2
+	MOVD  pitch+32(FP), R9
+	LSL   $2, R9, R9
+	MOVD  xStep+24(FP), R10
+	LSL   $2, R10, R10
+	MOVD  n+56(FP), R11
 
 window:
 	FMOVQ (R0), F2
