@@ -31,20 +31,25 @@ func (t tier) vector() value {
 // data are the constants that the functions so far have asked for.
 var data = map[string]Mem{}
 
-// words returns a constant vector of 32-bit words. Vectors with one name are one.
+// words returns a constant vector of 32-bit words. Vectors with one name are one. Those of arm64 lie one behind the other.
 func (t tier) words(name string, word func(i int) uint32) Mem {
 	name += t.suffix
 	if m, ok := data[name]; ok {
 		return m
 	}
-	if t.neon() {
-		literals[name] = [4]uint32{word(0), word(1), word(2), word(3)}
-		data[name] = NewDataAddr(NewStaticSymbol(name), 0)
-		return data[name]
+	var m Mem
+	from := 0
+	switch {
+	case !t.neon():
+		m = GLOBL(name, RODATA|NOPTR)
+	case len(data) == 0:
+		m = GLOBL(literals, RODATA|NOPTR)
+	default:
+		from = 4 * t.wide.n * len(data)
+		m = NewDataAddr(NewStaticSymbol(literals), from)
 	}
-	m := GLOBL(name, RODATA|NOPTR)
 	for i := range t.wide.n {
-		DATA(4*i, U32(word(i)))
+		DATA(from+4*i, U32(word(i)))
 	}
 	data[name] = m
 	return m
@@ -96,7 +101,7 @@ func (t tier) over(a value, b Op) value {
 }
 
 // timesPlus returns a*b + c, rounded once.
-func (t tier) timesPlus(a, b value, c Op) value {
+func (t tier) timesPlus(a Op, b value, c Op) value {
 	if t.neon() { // which adds to c
 		to := t.copied(c)
 		VFMADD231PS(a, b, to)
@@ -123,10 +128,11 @@ func (t tier) minusTimes(c, a value, b Op) value {
 	return to
 }
 
-// polynomial returns c[0] + c[1]*x + c[2]*x*x + ...
+// polynomial returns c[0] + c[1]*x + c[2]*x*x + ... of two coefficients or more.
 func (t tier) polynomial(x value, c []float64) value {
-	sum := t.copied(t.number(c[len(c)-1]))
-	for i := len(c) - 2; i >= 0; i-- {
+	last := len(c) - 1
+	sum := t.timesPlus(t.number(c[last]), x, t.number(c[last-1]))
+	for i := last - 2; i >= 0; i-- {
 		sum = t.replaceTimesPlus(sum, x, t.number(c[i]))
 	}
 	return sum
@@ -154,6 +160,11 @@ func (t tier) signed(a, b value) value {
 
 // atLeast returns the greater of a and a number.
 func (t tier) atLeast(a value, least float64) value {
+	if t.neon() { // where NaN comes out whichever operand it is
+		to := t.vector()
+		VMAXPS(t.number(least), a, to)
+		return to
+	}
 	to := t.copied(t.number(least))
 	VMAXPS(a, to, to) // gives its first operand here where one is NaN
 	return to
@@ -161,6 +172,11 @@ func (t tier) atLeast(a value, least float64) value {
 
 // atMost returns the lesser of a and a number.
 func (t tier) atMost(a value, most float64) value {
+	if t.neon() { // where NaN comes out whichever operand it is
+		to := t.vector()
+		VMINPS(t.number(most), a, to)
+		return to
+	}
 	to := t.copied(t.number(most))
 	VMINPS(a, to, to)
 	return to
@@ -219,7 +235,7 @@ func (t tier) exponential(x value) (q, scale value) {
 	// low bits of the sum; with 127 more, these are the exponent of 2^k as float32 has it.
 	const integer = 3<<22 + 127
 	high := float64(float32(math.Ln2))
-	sum := t.replaceTimesPlus(t.copied(t.number(math.Log2E)), x, t.number(integer))
+	sum := t.timesPlus(t.number(math.Log2E), x, t.number(integer))
 	k := t.minus(sum, t.number(integer))
 	r := t.minusTimes(t.minusTimes(x, k, t.number(high)), k, t.number(math.Ln2-high))
 	// q = e^r - 1 = r + r*r*p(r). The error of p is 1e-9.

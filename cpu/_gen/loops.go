@@ -17,17 +17,19 @@ import (
 type processor struct {
 	name                                    string
 	arithmetic, loads, stores, instructions float64 // a cycle; of vectors, except for the instructions
-	memory                                  float64 // loads and stores together
-	storing                                 float64 // arithmetic units that a store takes
+	memory                                  float64 // loads and stores together, of which a store counts as storing says
+	storing                                 float64
+	storingArithmetic                       float64 // arithmetic units that a store takes
+	division                                float64 // cycles that the dividers take for a division or root of a vector; 0: not known, as other arithmetic
 	multiplyAddLatency, otherLatency        float64 // cycles from a sum to the next addition to it
 }
 
 // processors are those of docs/arm64.md, which says where the figures come from.
 var processors = []processor{
-	{"Apple M1 to M4", 4, 3, 2, 8, 4, 0, 4, 3},
-	{"Neoverse N1", 2, 2, 2, 4, 2, 1, 2, 2},
-	{"Neoverse V1", 4, 2, 2, 8, 3, 1, 2, 2},
-	{"Neoverse V2", 4, 3, 2, 8, 3, 1, 2, 2},
+	{"Apple M1 to M4", 4, 3, 2, 8, 4, 1, 0, 0, 4, 3},
+	{"Neoverse N1", 2, 2, 1, 4, 2, 2, 2, 7, 2, 2},
+	{"Neoverse V1", 4, 3, 2, 8, 3, 1, 1, 3.5, 2, 2},
+	{"Neoverse V2", 4, 3, 2, 8, 3, 1, 1, 4.5, 2, 2},
 }
 
 // loop is an inner loop of a kernel: what one round of it does.
@@ -111,7 +113,7 @@ func newLoop(fn *ir.Function, works map[*ir.Instruction]work, from, to int) loop
 		}
 		adds := w == isFMA
 		for _, r := range sources {
-			adds = adds || w == isVector && r[1] == result
+			adds = adds || (w == isVector || w == isDivision) && r[1] == result
 		}
 		switch {
 		case !adds:
@@ -133,8 +135,9 @@ func newLoop(fn *ir.Function, works map[*ir.Instruction]work, from, to int) loop
 
 // bound is the least number of cycles that a round's arithmetic, loads and stores take on a processor.
 func (l loop) bound(p processor) float64 {
-	arithmetic, loads, stores := float64(l.works[isFMA]+l.works[isVector]), float64(l.works[isLoad]), float64(l.works[isStore])
-	return max((arithmetic+p.storing*stores)/p.arithmetic, loads/p.loads, stores/p.stores, (loads+stores)/p.memory, (arithmetic+loads+stores)/p.instructions)
+	divisions, loads, stores := float64(l.works[isDivision]), float64(l.works[isLoad]), float64(l.works[isStore])
+	arithmetic := float64(l.works[isFMA]+l.works[isVector]) + divisions
+	return max(divisions*p.division, (arithmetic+p.storingArithmetic*stores)/p.arithmetic, loads/p.loads, stores/p.stores, (loads+p.storing*stores)/p.memory, (arithmetic+loads+stores)/p.instructions)
 }
 
 // cycles is how many a round takes when its other instructions count too, and sums that wait for themselves.
@@ -185,8 +188,8 @@ func takesMany(l loop) bool { return strings.HasSuffix(l.label, "some") || l.lab
 // table returns the inner loops and what they can reach, as a page in Markdown.
 func table() string {
 	var b strings.Builder
-	b.WriteString("| kernel | loop | multiply-adds | other arithmetic | loads | stores | moves | the rest |")
-	line := "\n|---|---|---|---|---|---|---|---|"
+	b.WriteString("| kernel | loop | multiply-adds | divisions | other arithmetic | loads | stores | moves | the rest |")
+	line := "\n|---|---|---|---|---|---|---|---|---|"
 	for _, p := range processors {
 		fmt.Fprintf(&b, " %s |", p.name)
 		line += "---|"
@@ -196,7 +199,7 @@ func table() string {
 	sort.SliceStable(list, func(i, j int) bool { return list[i].works[isFMA] > 0 && list[j].works[isFMA] == 0 })
 	for _, l := range list {
 		w := l.works
-		fmt.Fprintf(&b, "| %s | %s | %d | %d | %d | %d | %d | %d |", l.function, l.label, w[isFMA], w[isVector], w[isLoad], w[isStore], w[isMove], w[isInteger])
+		fmt.Fprintf(&b, "| %s | %s | %d | %d | %d | %d | %d | %d | %d |", l.function, l.label, w[isFMA], w[isDivision], w[isVector], w[isLoad], w[isStore], w[isMove], w[isInteger])
 		for _, p := range processors {
 			share := 100 * l.bound(p) / l.cycles(p)
 			if w[isFMA] > 0 {

@@ -1,7 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	. "github.com/mmcloughlin/avo/build"
@@ -18,7 +21,14 @@ import (
 // asks for an instruction that only NEON has: addTimesLane.
 //
 // A general register of amd64 is the one with its number: RAX is R0, R15 is R15. R16 holds an address that takes more than
-// one instruction, and V31 a vector from memory that an instruction of AVX would take from there itself.
+// one instruction, and V31 a vector from memory that an instruction of AVX would take from there itself. Constants lie where R17
+// points to. Vector registers that a function leaves free hold those that it uses most.
+//
+// Scalar additions and multiply-adds compute all lanes, and what AVX leaves in the upper ones is not there: where a program uses them
+// afterwards, they must have been 0 in an operand that multiplies or is added. Masks of VBLENDVPS have all bits of a lane equal.
+//
+// Go's assembler writes several instructions for some lines, such as one that loads a constant to a vector register. Inner loops
+// must not have such lines, or the counts of loops.go are wrong: tools/check-arm64 looks at what the assembler writes.
 
 // scratch is the vector register that no kernel may use. It leaves 31.
 const scratch = 31
@@ -67,8 +77,8 @@ func moveFirst(n reg.Register, from, to Op) {
 	Instruction(&ir.Instruction{Opcode: firstOnly, Operands: []Op{n, from, to}, Inputs: []Op{n, from}, Outputs: []Op{to}})
 }
 
-// literals are the constants that kernels ask for. Go's assembler puts them behind the code, and an instruction loads one.
-var literals = map[string][4]uint32{}
+// literals is the name of the constants that kernels ask for.
+const literals = "constantsNEON"
 
 // text is an operand in the words of Go's assembler.
 type text string
@@ -79,12 +89,13 @@ func (t text) Asm() string { return string(t) }
 type work int
 
 const (
-	isInteger work = iota // also a jump
-	isLoad                // of memory
-	isStore               // to memory
-	isFMA                 // a multiply-add of vectors
-	isVector              // anything else with vectors
-	isMove                // of a vector register, which processors do without an arithmetic unit
+	isInteger  work = iota // also a jump
+	isLoad                 // of memory
+	isStore                // to memory
+	isFMA                  // a multiply-add of vectors
+	isDivision             // or a square root, of vectors
+	isVector               // anything else with vectors
+	isMove                 // of a vector register, which processors do without an arithmetic unit
 )
 
 // translation is the code of one function.
@@ -92,13 +103,19 @@ type translation struct {
 	fn     *ir.Function
 	nodes  []ir.Node
 	works  map[*ir.Instruction]work
-	flags  bool // the instruction behind this one is a conditional jump
+	held   map[int]uint32  // registers that hold a constant, by its place
+	masks  map[uint32]bool // registers in which all bits of a lane are equal
+	flags  bool            // the instruction behind this one is a conditional jump
 	labels int
 }
 
 // translate replaces the instructions of a function by those of arm64.
 func translate(fn *ir.Function) error {
-	t := &translation{fn: fn, works: map[*ir.Instruction]work{}}
+	t := &translation{fn: fn, works: map[*ir.Instruction]work{}, held: map[int]uint32{}, masks: map[uint32]bool{}}
+	t.holdConstants()
+	if fn.LocalSize > 0 {
+		fn.AllocLocal(8) // see address
+	}
 	for i, node := range fn.Nodes {
 		in, ok := node.(*ir.Instruction)
 		if !ok {
@@ -113,10 +130,61 @@ func translate(fn *ir.Function) error {
 		if err := t.instruction(in); err != nil {
 			return fmt.Errorf("%s: %s %v: %w", fn.Name, in.Opcode, in.Operands, err)
 		}
+		t.noteMasks(in)
 	}
 	fn.Nodes = t.nodes
 	loopsOf(fn, t.works)
 	return nil
+}
+
+// constantAt returns the place of a constant.
+func constantAt(o Op) (int, bool) {
+	m, ok := o.(Mem)
+	return m.Disp, ok && m.Symbol.Name == literals
+}
+
+// holdConstants loads, at the start of a function, the address of the constants, and as many of those that the function uses as
+// there are free registers. Where it uses more, they are the most frequent ones.
+func (t *translation) holdConstants() {
+	used, counts := map[uint32]bool{scratch: true}, map[int]int{}
+	for _, in := range t.fn.Instructions() {
+		for _, o := range in.Operands {
+			if at, ok := constantAt(o); ok {
+				counts[at]++
+			}
+			if isVectorRegister(o) {
+				used[numberOf(o)] = true
+			}
+		}
+	}
+	if len(counts) == 0 {
+		return
+	}
+	t.emit(isInteger, "MOVD", fmt.Sprintf("$%s<>(SB)", literals), "R17")
+	places := slices.SortedFunc(maps.Keys(counts), func(a, b int) int {
+		return cmp.Or(counts[b]-counts[a], a-b)
+	})
+	for register := range uint32(scratch) {
+		if !used[register] && len(places) > 0 {
+			t.emit(isLoad, "FMOVQ", fmt.Sprintf("%d(R17)", places[0]), fmt.Sprintf("F%d", register))
+			t.held[places[0]] = register
+			places = places[1:]
+		}
+	}
+}
+
+// noteMasks notes whether an instruction leaves a mask: comparisons do, and what combines masks. It follows the order of the code,
+// not jumps.
+func (t *translation) noteMasks(in *ir.Instruction) {
+	all := in.Opcode == "VANDPS" || in.Opcode == "VXORPS" || in.Opcode == "VMOVAPS"
+	for _, o := range in.Inputs {
+		all = all && isVectorRegister(o) && t.masks[numberOf(o)]
+	}
+	for _, o := range in.Outputs {
+		if isVectorRegister(o) {
+			t.masks[numberOf(o)] = all || in.Opcode == "VCMPPS" || in.Opcode == "VPCMPEQD"
+		}
+	}
 }
 
 // emit writes an instruction of Go's assembler.
@@ -147,9 +215,9 @@ func numberOf(r Op) uint32 {
 
 func general(r Op) string { return fmt.Sprintf("R%d", numberOf(r)) }
 
-func isGeneral(o Op) bool {
+func isVectorRegister(o Op) bool {
 	r, ok := o.(reg.Register)
-	return ok && r.Kind() == reg.KindGP
+	return ok && r.Kind() == reg.KindVector
 }
 
 // constant is an operand of a constant, such as $16.
@@ -178,10 +246,13 @@ func (t *translation) value(o Op) string {
 // address returns a memory operand. With an index, it computes the address in R16.
 func (t *translation) address(m Mem) string {
 	switch {
+	case m.Symbol.Name == literals:
+		return fmt.Sprintf("%d(R17)", m.Disp)
 	case m.Symbol.Name != "":
 		return m.Asm() // a parameter
 	case m.Base == reg.StackPointer:
-		return fmt.Sprintf("%d(RSP)", m.Disp+8) // the return address lies at 0
+		// The return address lies at 0. Variables begin at 16, since an instruction reaches a vector far from RSP only at multiples of 16.
+		return fmt.Sprintf("%d(RSP)", m.Disp+16)
 	}
 	base := general(m.Base)
 	if m.Index != nil {
@@ -214,9 +285,11 @@ func (t *translation) vectorAt(m Mem, register uint32, stores bool) {
 		t.word(w, bits|index<<16|base<<5|register, name, fmt.Sprintf("q%d", register), fmt.Sprintf("[x%d, x%d]", base, index))
 		return
 	}
-	if words, ok := literals[m.Symbol.Name]; ok {
-		t.emit(isLoad, "VMOVQ", fmt.Sprintf("$0x%08x%08x", words[1], words[0]), fmt.Sprintf("$0x%08x%08x", words[3], words[2]), fmt.Sprintf("V%d", register))
-		return
+	if at, ok := constantAt(m); ok {
+		if from, ok := t.held[at]; ok {
+			t.copied(from, register)
+			return
+		}
 	}
 	at := t.address(m)
 	if stores {
@@ -237,8 +310,13 @@ func (t *translation) one(m Mem, register uint32) {
 	t.emit(isLoad, "FMOVS", at, fmt.Sprintf("F%d", register))
 }
 
-// vector returns the number of a vector register. What is in memory is loaded to the scratch register.
+// vector returns the number of a vector register. What is in memory is loaded to the scratch register, if no register holds it.
 func (t *translation) vector(o Op) uint32 {
+	if at, ok := constantAt(o); ok {
+		if register, ok := t.held[at]; ok {
+			return register
+		}
+	}
 	if m, ok := o.(Mem); ok {
 		t.vectorAt(m, scratch, false)
 		return scratch
@@ -289,7 +367,11 @@ func (t *translation) instruction(in *ir.Instruction) error {
 	}
 	if op, ok := three[in.Opcode]; ok {
 		m, n, d := t.vector(o[0]), numberOf(o[1]), numberOf(o[2])
-		t.word(isVector, op.bits|m<<16|n<<5|d, op.name, arranged(d, op.arrangement), arranged(n, op.arrangement), arranged(m, op.arrangement))
+		w := isVector
+		if in.Opcode == "VDIVPS" {
+			w = isDivision
+		}
+		t.word(w, op.bits|m<<16|n<<5|d, op.name, arranged(d, op.arrangement), arranged(n, op.arrangement), arranged(m, op.arrangement))
 		return nil
 	}
 	if op, ok := known[in.Opcode]; ok {
@@ -373,7 +455,7 @@ func (t *translation) instruction(in *ir.Instruction) error {
 		t.word(isFMA, 0x4f801000|lane&1<<21|lane>>1<<11|m<<16|n<<5|d, "fmla", arranged(d, "4s"), arranged(n, "4s"), fmt.Sprintf("v%d.s[%d]", m, lane))
 	case "VSQRTPS":
 		n, d := t.vector(o[0]), numberOf(o[1])
-		t.word(isVector, 0x6ea1f800|n<<5|d, "fsqrt", arranged(d, "4s"), arranged(n, "4s"))
+		t.word(isDivision, 0x6ea1f800|n<<5|d, "fsqrt", arranged(d, "4s"), arranged(n, "4s"))
 	case "VCVTDQ2PS":
 		n, d := numberOf(o[0]), numberOf(o[1])
 		t.word(isVector, 0x4e21d800|n<<5|d, "scvtf", arranged(d, "4s"), arranged(n, "4s"))
@@ -405,7 +487,7 @@ func (t *translation) instruction(in *ir.Instruction) error {
 	case "VBLENDVPS":
 		return t.choice(numberOf(o[0]), numberOf(o[1]), numberOf(o[2]), numberOf(o[3]))
 	case firstOnly:
-		t.first(o)
+		return t.first(o)
 	default:
 		return fmt.Errorf("no translation")
 	}
@@ -418,7 +500,7 @@ func arranged(register uint32, arrangement string) string {
 
 // moved translates a move between general registers, memory and constants.
 func (t *translation) moved(opcode string, from, to Op) {
-	name := map[string]string{"MOVQ": "MOVD", "MOVL": "MOVW", "MOVB": "MOVBU", "MOVLQSX": "MOVW", "MOVBLZX": "MOVBU"}[opcode]
+	name := map[string]string{"MOVQ": "MOVD", "MOVL": "MOVWU", "MOVB": "MOVBU", "MOVLQSX": "MOVW", "MOVBLZX": "MOVBU"}[opcode]
 	if m, ok := from.(Mem); ok {
 		t.emit(isLoad, name, t.address(m), general(to))
 		return
@@ -427,7 +509,10 @@ func (t *translation) moved(opcode string, from, to Op) {
 		t.emit(isStore, name, general(from), t.address(m))
 		return
 	}
-	t.emit(isInteger, "MOVD", t.value(from), general(to))
+	if _, ok := constant(from); ok || opcode == "MOVQ" {
+		name = "MOVD"
+	}
+	t.emit(isInteger, name, t.value(from), general(to))
 }
 
 // arithmetic adds to a register or subtracts from it, or does so with a parameter or a variable.
@@ -480,6 +565,9 @@ func (t *translation) compare(o []Op) error {
 
 // choice translates a choice between two vectors by a mask.
 func (t *translation) choice(mask, yes, no, to uint32) error {
+	if !t.masks[mask] {
+		return fmt.Errorf("no comparison made the mask, of which not only the signs count here")
+	}
 	b := func(r uint32) string { return lanesOf(r, "B16") }
 	switch to {
 	case mask:
@@ -494,13 +582,16 @@ func (t *translation) choice(mask, yes, no, to uint32) error {
 }
 
 // first loads or stores one to three values. Lanes that are not loaded become 0.
-func (t *translation) first(o []Op) {
+func (t *translation) first(o []Op) error {
 	n, w, lane := general(o[0]), isLoad, "VLD1"
 	at, loads := o[1].(Mem)
 	stores, register := !loads, o[2]
 	if stores {
 		at, register = o[2].(Mem), o[1]
 		w, lane = isStore, "VST1"
+	}
+	if at.Disp != 0 || at.Index != nil {
+		return fmt.Errorf("an address that is not a register")
 	}
 	r := numberOf(register)
 	transfer := func(opcode, value, at string) {
@@ -523,4 +614,5 @@ func (t *translation) first(o []Op) {
 		}
 	}
 	t.nodes = append(t.nodes, ir.Label(end))
+	return nil
 }

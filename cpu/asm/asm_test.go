@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
+	"unsafe"
 
 	"github.com/gputrain/gputrain/internal/approx"
 	"github.com/gputrain/gputrain/internal/cpufeat"
@@ -25,20 +27,40 @@ var guardWord = math.Float32frombits(0x7fc12345)
 
 const guards = 64
 
-// guarded is a buffer between guard words.
+// guarded is a buffer with guard words before or behind it. At its other end begins memory that nobody may read, where the system
+// can do that.
 type guarded struct {
 	all    []float32
 	offset int
 	n      int
 }
 
-// newGuarded returns n values, misaligned by offset values.
+// newGuarded returns n values for as long as a test takes no 32 others. They end where memory ends if offset is 0. Otherwise they
+// begin offset-1 values behind the beginning of memory.
 func newGuarded(n, offset int) guarded {
-	all := make([]float32, guards+offset+n+guards)
+	memory := bounded(4 * (guards + offset + n + guards))
+	all := unsafe.Slice((*float32)(unsafe.Pointer(&memory[0])), len(memory)/4)
+	if offset == 0 {
+		all, offset = all[len(all)-guards-n:], guards
+	} else {
+		all, offset = all[:offset-1+n+guards], offset-1
+	}
 	for i := range all {
 		all[i] = guardWord
 	}
-	return guarded{all, guards + offset, n}
+	return guarded{all, offset, n}
+}
+
+// bounds returns a copy that ends where memory ends, for as long as newGuarded's.
+func bounds[T any](values []T) []T {
+	if len(values) == 0 {
+		return values
+	}
+	size := int(unsafe.Sizeof(values[0]))
+	memory := bounded(size * len(values))
+	out := unsafe.Slice((*T)(unsafe.Pointer(&memory[len(memory)-size*len(values)])), len(values))
+	copy(out, values)
+	return out
 }
 
 func (g guarded) values() []float32 { return g.all[g.offset : g.offset+g.n : g.offset+g.n] }
@@ -174,24 +196,18 @@ func lengths() []int {
 	return append(out, 255, 1000, 1023)
 }
 
-// TestElementwise compares kernels that compute value by value with float64.
-// The tolerance is a few roundings of float32.
-func TestElementwise(t *testing.T) {
-	f := func(x []float32) []float64 {
-		out := make([]float64, len(x))
-		for i := range x {
-			out[i] = float64(x[i])
-		}
-		return out
-	}
+// elementKernel is a kernel that computes value by value: what it does with up to four arrays, and what becomes of their values.
+type elementKernel struct {
+	name string
+	run  func(ks *Kernels, x [4][]float32)
+	want func(x *[4]float64)
+}
+
+func elementwise() []elementKernel {
 	adam := Adam{Scale: 0.5, Decay: 0.01, Beta1: 0.9, Rest1: 0.1, Beta2: 0.99, Rest2: 0.01, Rate: 0.1, Epsilon: 1e-3, Shrink: 0.02}
 	sgd := SGD{Scale: 0.5, Decay: 0.01, Rate: 0.1, Momentum: 0.9, Direct: 0.3, Velocity: 0.7}
 	lion := NewLion(Lion{Scale: 0.5, Beta1: 0.75, Rest1: 0.25, Beta2: 0.9, Rest2: 0.1, Rate: 0.1, Shrink: 0.02})
-	kernels := []struct {
-		name string
-		run  func(ks *Kernels, x [4][]float32)
-		want func(x *[4]float64)
-	}{
+	return []elementKernel{
 		{"AddBias", func(ks *Kernels, x [4][]float32) { ks.AddBias(x[0], -0.3) }, func(x *[4]float64) { x[0] += float64(float32(-0.3)) }},
 		{"AddBiasReLU", func(ks *Kernels, x [4][]float32) { ks.AddBiasReLU(x[0], -0.3) }, func(x *[4]float64) { x[0] = max(0, x[0]+float64(float32(-0.3))) }},
 		{"Add", func(ks *Kernels, x [4][]float32) { ks.Add(x[0], x[1]) }, func(x *[4]float64) { x[0] += x[1] }},
@@ -225,8 +241,20 @@ func TestElementwise(t *testing.T) {
 			}
 		}},
 	}
+}
+
+// TestElementwise compares kernels that compute value by value with float64.
+// The tolerance is a few roundings of float32.
+func TestElementwise(t *testing.T) {
+	f := func(x []float32) []float64 {
+		out := make([]float64, len(x))
+		for i := range x {
+			out[i] = float64(x[i])
+		}
+		return out
+	}
 	forTiers(t, func(t *testing.T, ks *Kernels, rng *rand.Rand) {
-		for _, k := range kernels {
+		for _, k := range elementwise() {
 			for _, n := range lengths() {
 				var g [4]guarded
 				var x [4][]float32
@@ -257,6 +285,60 @@ func TestElementwise(t *testing.T) {
 					g[i].check(t, what)
 					if !approx.Check(t, what, x[i], want[i], approx.Tolerance{Abs: 1e-6, Rel: 1e-6}) {
 						return
+					}
+				}
+			}
+		}
+	})
+}
+
+// oddValues are the limits of float32. Subnormal numbers are missing: they may count as 0 in updates of weights.
+var oddValues = []float32{
+	float32(math.NaN()), float32(math.Inf(1)), float32(math.Inf(-1)), 0, float32(math.Copysign(0, -1)), math.MaxFloat32, -math.MaxFloat32,
+	1e30, -1e30, 1e20, -1e20, 1e-7, 1, -1,
+}
+
+// TestOddValues compares kernels that compute value by value with the portable ones, on odd values among others. Those of activation
+// functions have tests of their own.
+func TestOddValues(t *testing.T) {
+	ref := For(cpufeat.Portable)
+	kernels := append(elementwise(),
+		elementKernel{"Mul", func(ks *Kernels, x [4][]float32) { ks.Mul(x[0], x[1], x[2]) }, nil},
+		elementKernel{"Scale", func(ks *Kernels, x [4][]float32) { ks.Scale(x[0], x[1], -0.3) }, nil})
+	forTiers(t, func(t *testing.T, ks *Kernels, rng *rand.Rand) {
+		for _, k := range kernels {
+			for n := range 50 {
+				var x, want [4][]float32
+				for i := range x {
+					x[i] = newGuarded(n, rng.IntN(4)).fill(rng)
+					for j := range x[i] {
+						if x[i][j] *= 3; rng.IntN(3) == 0 {
+							x[i][j] = oddValues[rng.IntN(len(oddValues))]
+						}
+						if i == 3 && x[i][j] < 0 {
+							x[i][j] = -x[i][j] // a second moment
+						}
+					}
+					want[i] = slices.Clone(x[i])
+				}
+				var before [4][]float32
+				for i := range before {
+					before[i] = slices.Clone(x[i])
+				}
+				k.run(ks, x)
+				k.run(ref, want)
+				for i := range x {
+					for j := range want[i] {
+						from := fmt.Sprintf("%s, %d values, value %d of buffer %d, from %v %v %v %v", k.name, n, j, i, before[0][j], before[1][j], before[2][j], before[3][j])
+						got, want := x[i][j:j+1], want[i][j:j+1]
+						switch {
+						case want[0] != want[0]:
+							if got[0] == got[0] {
+								t.Fatalf("%s: got %v, want NaN", from, got[0])
+							}
+						case !approx.Check(t, from, got, want, approx.Tolerance{Abs: 2e-6, Rel: 2e-6}):
+							return
+						}
 					}
 				}
 			}
@@ -318,7 +400,7 @@ func TestScaleBytes(t *testing.T) {
 	forTiers(t, func(t *testing.T, ks *Kernels, rng *rand.Rand) {
 		const scale = float32(1) / 255
 		for _, n := range lengths() {
-			src := make([]uint8, n)
+			src := bounds(make([]uint8, n))
 			for i := range src {
 				src[i] = uint8(rng.Uint32())
 			}
@@ -505,7 +587,7 @@ func TestPatches(t *testing.T) {
 				span := (size[0]-1)*pitch + size[1]*ks.Lanes
 				gx, gp := newGuarded(span+200, rng.IntN(4)), newGuarded(vectors*ks.Lanes, rng.IntN(4))
 				x, patch := gx.fill(rng), gp.fill(rng)
-				values, offsets := make([]float32, n), make([]int32, n)
+				values, offsets := bounds(make([]float32, n)), bounds(make([]int32, n))
 				for i := range n {
 					values[i], offsets[i] = float32(rng.NormFloat64()), int32(rng.IntN(201))
 				}

@@ -37,7 +37,7 @@ func TestConvolve(t *testing.T) {
 					gy := newGuarded(s.output(ks.Lanes), rng.IntN(4))
 					x, w, bias, y := gx.fill(rng), gw.fill(rng), gb.fill(rng), gy.values()
 					s.each(func(_, _, _, at int) { fillHalf(y[at:][:ks.Lanes]) })
-					ks.Convolve(s.Tiles, y, x, taps, w, bias, how)
+					ks.Convolve(s.Tiles, y, x, bounds(taps), w, bias, how)
 					var got []float32
 					var want []float64
 					s.each(func(n, i, v, at int) {
@@ -157,7 +157,7 @@ func TestDepthwise(t *testing.T) {
 				gy := newGuarded(s.output(ks.Lanes), rng.IntN(4))
 				x, w, bias, y := gx.fill(rng), gw.fill(rng), gb.fill(rng), gy.values()
 				s.each(func(_, _, _, at int) { fillHalf(y[at:][:ks.Lanes]) })
-				ks.Depthwise(s.Tiles, y, x, taps, w, bias, how)
+				ks.Depthwise(s.Tiles, y, x, bounds(taps), w, bias, how)
 				var got []float32
 				var want []float64
 				s.each(func(n, i, v, at int) {
@@ -199,7 +199,7 @@ func TestCorrelate(t *testing.T) {
 			if channels {
 				lanes = ks.Lanes
 			}
-			offsets := make([]int32, rows)
+			offsets := bounds(make([]int32, rows))
 			for i := range offsets {
 				offsets[i] = int32(rng.IntN(20))
 			}

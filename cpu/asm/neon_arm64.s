@@ -7260,17 +7260,19 @@ done:
 
 // func maxPool2NEON(y []float32, chosen []int32, upper []float32, lower []float32, at int32, width int32)
 TEXT ·maxPool2NEON(SB), NOSPLIT, $0-104
+	MOVD  $constantsNEON<>(SB), R17
+	FMOVQ 0(R17), F7
 	MOVD  $1, R0
 	VDUP  R0, V8.S4
 	VDUP  V8.S[0], V8.S4
-	MOVW  width+100(FP), R0
-	MOVW  at+96(FP), R1
+	MOVWU width+100(FP), R0
+	MOVWU at+96(FP), R1
 	VDUP  R0, V9.S4
 	VDUP  V9.S[0], V9.S4
 	VADD  V8.S4, V9.S4, V10.S4
 	VDUP  R1, V11.S4
 	VDUP  V11.S[0], V11.S4
-	VMOVQ $0x0000000100000000, $0x0000000300000002, V0
+	VORR  V7.B16, V7.B16, V0.B16
 	VADD  V0.S4, V11.S4, V11.S4
 	VADD  V0.S4, V11.S4, V11.S4
 	MOVD  y_base+0(FP), R1
@@ -7670,6 +7672,192 @@ narrow:
 
 done:
 	RET
+
+DATA constantsNEON<>+0(SB)/4, $0x00000000
+DATA constantsNEON<>+4(SB)/4, $0x00000001
+DATA constantsNEON<>+8(SB)/4, $0x00000002
+DATA constantsNEON<>+12(SB)/4, $0x00000003
+DATA constantsNEON<>+16(SB)/4, $0x40c00000
+DATA constantsNEON<>+20(SB)/4, $0x40c00000
+DATA constantsNEON<>+24(SB)/4, $0x40c00000
+DATA constantsNEON<>+28(SB)/4, $0x40c00000
+DATA constantsNEON<>+32(SB)/4, $0x00000000
+DATA constantsNEON<>+36(SB)/4, $0x00000000
+DATA constantsNEON<>+40(SB)/4, $0x00000000
+DATA constantsNEON<>+44(SB)/4, $0x00000000
+DATA constantsNEON<>+48(SB)/4, $0x7fffffff
+DATA constantsNEON<>+52(SB)/4, $0x7fffffff
+DATA constantsNEON<>+56(SB)/4, $0x7fffffff
+DATA constantsNEON<>+60(SB)/4, $0x7fffffff
+DATA constantsNEON<>+64(SB)/4, $0x41200000
+DATA constantsNEON<>+68(SB)/4, $0x41200000
+DATA constantsNEON<>+72(SB)/4, $0x41200000
+DATA constantsNEON<>+76(SB)/4, $0x41200000
+DATA constantsNEON<>+80(SB)/4, $0x3fb8aa3b
+DATA constantsNEON<>+84(SB)/4, $0x3fb8aa3b
+DATA constantsNEON<>+88(SB)/4, $0x3fb8aa3b
+DATA constantsNEON<>+92(SB)/4, $0x3fb8aa3b
+DATA constantsNEON<>+96(SB)/4, $0x4b40007f
+DATA constantsNEON<>+100(SB)/4, $0x4b40007f
+DATA constantsNEON<>+104(SB)/4, $0x4b40007f
+DATA constantsNEON<>+108(SB)/4, $0x4b40007f
+DATA constantsNEON<>+112(SB)/4, $0x3f317218
+DATA constantsNEON<>+116(SB)/4, $0x3f317218
+DATA constantsNEON<>+120(SB)/4, $0x3f317218
+DATA constantsNEON<>+124(SB)/4, $0x3f317218
+DATA constantsNEON<>+128(SB)/4, $0xb102e308
+DATA constantsNEON<>+132(SB)/4, $0xb102e308
+DATA constantsNEON<>+136(SB)/4, $0xb102e308
+DATA constantsNEON<>+140(SB)/4, $0xb102e308
+DATA constantsNEON<>+144(SB)/4, $0x39509272
+DATA constantsNEON<>+148(SB)/4, $0x39509272
+DATA constantsNEON<>+152(SB)/4, $0x39509272
+DATA constantsNEON<>+156(SB)/4, $0x39509272
+DATA constantsNEON<>+160(SB)/4, $0x3ab6a18b
+DATA constantsNEON<>+164(SB)/4, $0x3ab6a18b
+DATA constantsNEON<>+168(SB)/4, $0x3ab6a18b
+DATA constantsNEON<>+172(SB)/4, $0x3ab6a18b
+DATA constantsNEON<>+176(SB)/4, $0x3c088870
+DATA constantsNEON<>+180(SB)/4, $0x3c088870
+DATA constantsNEON<>+184(SB)/4, $0x3c088870
+DATA constantsNEON<>+188(SB)/4, $0x3c088870
+DATA constantsNEON<>+192(SB)/4, $0x3d2aaa75
+DATA constantsNEON<>+196(SB)/4, $0x3d2aaa75
+DATA constantsNEON<>+200(SB)/4, $0x3d2aaa75
+DATA constantsNEON<>+204(SB)/4, $0x3d2aaa75
+DATA constantsNEON<>+208(SB)/4, $0x3e2aaaab
+DATA constantsNEON<>+212(SB)/4, $0x3e2aaaab
+DATA constantsNEON<>+216(SB)/4, $0x3e2aaaab
+DATA constantsNEON<>+220(SB)/4, $0x3e2aaaab
+DATA constantsNEON<>+224(SB)/4, $0x3f000000
+DATA constantsNEON<>+228(SB)/4, $0x3f000000
+DATA constantsNEON<>+232(SB)/4, $0x3f000000
+DATA constantsNEON<>+236(SB)/4, $0x3f000000
+DATA constantsNEON<>+240(SB)/4, $0x3f800000
+DATA constantsNEON<>+244(SB)/4, $0x3f800000
+DATA constantsNEON<>+248(SB)/4, $0x3f800000
+DATA constantsNEON<>+252(SB)/4, $0x3f800000
+DATA constantsNEON<>+256(SB)/4, $0x40000000
+DATA constantsNEON<>+260(SB)/4, $0x40000000
+DATA constantsNEON<>+264(SB)/4, $0x40000000
+DATA constantsNEON<>+268(SB)/4, $0x40000000
+DATA constantsNEON<>+272(SB)/4, $0x80000000
+DATA constantsNEON<>+276(SB)/4, $0x80000000
+DATA constantsNEON<>+280(SB)/4, $0x80000000
+DATA constantsNEON<>+284(SB)/4, $0x80000000
+DATA constantsNEON<>+288(SB)/4, $0xc2b00000
+DATA constantsNEON<>+292(SB)/4, $0xc2b00000
+DATA constantsNEON<>+296(SB)/4, $0xc2b00000
+DATA constantsNEON<>+300(SB)/4, $0xc2b00000
+DATA constantsNEON<>+304(SB)/4, $0x42b20000
+DATA constantsNEON<>+308(SB)/4, $0x42b20000
+DATA constantsNEON<>+312(SB)/4, $0x42b20000
+DATA constantsNEON<>+316(SB)/4, $0x42b20000
+DATA constantsNEON<>+320(SB)/4, $0x415428f6
+DATA constantsNEON<>+324(SB)/4, $0x415428f6
+DATA constantsNEON<>+328(SB)/4, $0x415428f6
+DATA constantsNEON<>+332(SB)/4, $0x415428f6
+DATA constantsNEON<>+336(SB)/4, $0xbf000000
+DATA constantsNEON<>+340(SB)/4, $0xbf000000
+DATA constantsNEON<>+344(SB)/4, $0xbf000000
+DATA constantsNEON<>+348(SB)/4, $0xbf000000
+DATA constantsNEON<>+352(SB)/4, $0x3e99999a
+DATA constantsNEON<>+356(SB)/4, $0x3e99999a
+DATA constantsNEON<>+360(SB)/4, $0x3e99999a
+DATA constantsNEON<>+364(SB)/4, $0x3e99999a
+DATA constantsNEON<>+368(SB)/4, $0x3cd9c338
+DATA constantsNEON<>+372(SB)/4, $0x3cd9c338
+DATA constantsNEON<>+376(SB)/4, $0x3cd9c338
+DATA constantsNEON<>+380(SB)/4, $0x3cd9c338
+DATA constantsNEON<>+384(SB)/4, $0xbddbb08e
+DATA constantsNEON<>+388(SB)/4, $0xbddbb08e
+DATA constantsNEON<>+392(SB)/4, $0xbddbb08e
+DATA constantsNEON<>+396(SB)/4, $0xbddbb08e
+DATA constantsNEON<>+400(SB)/4, $0x3db67e0a
+DATA constantsNEON<>+404(SB)/4, $0x3db67e0a
+DATA constantsNEON<>+408(SB)/4, $0x3db67e0a
+DATA constantsNEON<>+412(SB)/4, $0x3db67e0a
+DATA constantsNEON<>+416(SB)/4, $0x3dccb041
+DATA constantsNEON<>+420(SB)/4, $0x3dccb041
+DATA constantsNEON<>+424(SB)/4, $0x3dccb041
+DATA constantsNEON<>+428(SB)/4, $0x3dccb041
+DATA constantsNEON<>+432(SB)/4, $0x3bbd0b86
+DATA constantsNEON<>+436(SB)/4, $0x3bbd0b86
+DATA constantsNEON<>+440(SB)/4, $0x3bbd0b86
+DATA constantsNEON<>+444(SB)/4, $0x3bbd0b86
+DATA constantsNEON<>+448(SB)/4, $0x3e25107d
+DATA constantsNEON<>+452(SB)/4, $0x3e25107d
+DATA constantsNEON<>+456(SB)/4, $0x3e25107d
+DATA constantsNEON<>+460(SB)/4, $0x3e25107d
+DATA constantsNEON<>+464(SB)/4, $0x3dd11cab
+DATA constantsNEON<>+468(SB)/4, $0x3dd11cab
+DATA constantsNEON<>+472(SB)/4, $0x3dd11cab
+DATA constantsNEON<>+476(SB)/4, $0x3dd11cab
+DATA constantsNEON<>+480(SB)/4, $0x3dfb7b66
+DATA constantsNEON<>+484(SB)/4, $0x3dfb7b66
+DATA constantsNEON<>+488(SB)/4, $0x3dfb7b66
+DATA constantsNEON<>+492(SB)/4, $0x3dfb7b66
+DATA constantsNEON<>+496(SB)/4, $0xb9709c2c
+DATA constantsNEON<>+500(SB)/4, $0xb9709c2c
+DATA constantsNEON<>+504(SB)/4, $0xb9709c2c
+DATA constantsNEON<>+508(SB)/4, $0xb9709c2c
+DATA constantsNEON<>+512(SB)/4, $0xc15428f6
+DATA constantsNEON<>+516(SB)/4, $0xc15428f6
+DATA constantsNEON<>+520(SB)/4, $0xc15428f6
+DATA constantsNEON<>+524(SB)/4, $0xc15428f6
+DATA constantsNEON<>+528(SB)/4, $0x3ecc422a
+DATA constantsNEON<>+532(SB)/4, $0x3ecc422a
+DATA constantsNEON<>+536(SB)/4, $0x3ecc422a
+DATA constantsNEON<>+540(SB)/4, $0x3ecc422a
+DATA constantsNEON<>+544(SB)/4, $0x412051ec
+DATA constantsNEON<>+548(SB)/4, $0x412051ec
+DATA constantsNEON<>+552(SB)/4, $0x412051ec
+DATA constantsNEON<>+556(SB)/4, $0x412051ec
+DATA constantsNEON<>+560(SB)/4, $0x3d922279
+DATA constantsNEON<>+564(SB)/4, $0x3d922279
+DATA constantsNEON<>+568(SB)/4, $0x3d922279
+DATA constantsNEON<>+572(SB)/4, $0x3d922279
+DATA constantsNEON<>+576(SB)/4, $0x3fcc422a
+DATA constantsNEON<>+580(SB)/4, $0x3fcc422a
+DATA constantsNEON<>+584(SB)/4, $0x3fcc422a
+DATA constantsNEON<>+588(SB)/4, $0x3fcc422a
+DATA constantsNEON<>+592(SB)/4, $0x3e5b33b6
+DATA constantsNEON<>+596(SB)/4, $0x3e5b33b6
+DATA constantsNEON<>+600(SB)/4, $0x3e5b33b6
+DATA constantsNEON<>+604(SB)/4, $0x3e5b33b6
+DATA constantsNEON<>+608(SB)/4, $0xc1200000
+DATA constantsNEON<>+612(SB)/4, $0xc1200000
+DATA constantsNEON<>+616(SB)/4, $0xc1200000
+DATA constantsNEON<>+620(SB)/4, $0xc1200000
+DATA constantsNEON<>+624(SB)/4, $0x42b00000
+DATA constantsNEON<>+628(SB)/4, $0x42b00000
+DATA constantsNEON<>+632(SB)/4, $0x42b00000
+DATA constantsNEON<>+636(SB)/4, $0x42b00000
+DATA constantsNEON<>+640(SB)/4, $0xc2ae0000
+DATA constantsNEON<>+644(SB)/4, $0xc2ae0000
+DATA constantsNEON<>+648(SB)/4, $0xc2ae0000
+DATA constantsNEON<>+652(SB)/4, $0xc2ae0000
+DATA constantsNEON<>+656(SB)/4, $0x42ae0000
+DATA constantsNEON<>+660(SB)/4, $0x42ae0000
+DATA constantsNEON<>+664(SB)/4, $0x42ae0000
+DATA constantsNEON<>+668(SB)/4, $0x42ae0000
+DATA constantsNEON<>+672(SB)/4, $0xc0400000
+DATA constantsNEON<>+676(SB)/4, $0xc0400000
+DATA constantsNEON<>+680(SB)/4, $0xc0400000
+DATA constantsNEON<>+684(SB)/4, $0xc0400000
+DATA constantsNEON<>+688(SB)/4, $0x40400000
+DATA constantsNEON<>+692(SB)/4, $0x40400000
+DATA constantsNEON<>+696(SB)/4, $0x40400000
+DATA constantsNEON<>+700(SB)/4, $0x40400000
+DATA constantsNEON<>+704(SB)/4, $0x41a00000
+DATA constantsNEON<>+708(SB)/4, $0x41a00000
+DATA constantsNEON<>+712(SB)/4, $0x41a00000
+DATA constantsNEON<>+716(SB)/4, $0x41a00000
+DATA constantsNEON<>+720(SB)/4, $0x40800000
+DATA constantsNEON<>+724(SB)/4, $0x40800000
+DATA constantsNEON<>+728(SB)/4, $0x40800000
+DATA constantsNEON<>+732(SB)/4, $0x40800000
+GLOBL constantsNEON<>(SB), RODATA|NOPTR, $736
 
 // func sumPatches5x5NEON(sums *float32, x *float32, values *float32, offsets *int32, n int, pitch int)
 TEXT ·sumPatches5x5NEON(SB), NOSPLIT, $0-48
@@ -9944,7 +10132,7 @@ next:
 	RET
 
 // func winogradOutput4NEON(y *float32, step int, pitch int, across int, m *float32, mStep int, stride int, bias *float32, floor float32, c *float32, n int)
-TEXT ·winogradOutput4NEON(SB), $384-88
+TEXT ·winogradOutput4NEON(SB), $392-88
 	MOVD  c+72(FP), R0
 	FMOVS (R0), F7
 	VDUP  V7.S[0], V7.S4
@@ -9994,17 +10182,17 @@ next:
 	FMOVQ (R10), F31
 	WORD  $0x4e3fd404 // fadd v4.4s, v0.4s, v31.4s
 	WORD  $0x4e22d484 // fadd v4.4s, v4.4s, v2.4s
-	FMOVQ F4, 8(RSP)
+	FMOVQ F4, 16(RSP)
 	WORD  $0x6e21dce4 // fmul v4.4s, v7.4s, v1.4s
 	VFMLA V3.S4, V8.S4, V4.S4
-	FMOVQ F4, 24(RSP)
+	FMOVQ F4, 32(RSP)
 	WORD  $0x6e20dd24 // fmul v4.4s, v9.4s, v0.4s
 	VFMLA V2.S4, V10.S4, V4.S4
-	FMOVQ F4, 40(RSP)
+	FMOVQ F4, 48(RSP)
 	WORD  $0x3ce969a4 // ldr q4, [x13, x9]
 	VFMLA V1.S4, V11.S4, V4.S4
 	VFMLA V3.S4, V12.S4, V4.S4
-	FMOVQ F4, 56(RSP)
+	FMOVQ F4, 64(RSP)
 	ADD   R1, R10, R10
 	ADD   R1, R13, R13
 	WORD  $0x3ce96940 // ldr q0, [x10, x9]
@@ -10020,17 +10208,17 @@ next:
 	FMOVQ (R10), F31
 	WORD  $0x4e3fd404 // fadd v4.4s, v0.4s, v31.4s
 	WORD  $0x4e22d484 // fadd v4.4s, v4.4s, v2.4s
-	FMOVQ F4, 72(RSP)
+	FMOVQ F4, 80(RSP)
 	WORD  $0x6e21dce4 // fmul v4.4s, v7.4s, v1.4s
 	VFMLA V3.S4, V8.S4, V4.S4
-	FMOVQ F4, 88(RSP)
+	FMOVQ F4, 96(RSP)
 	WORD  $0x6e20dd24 // fmul v4.4s, v9.4s, v0.4s
 	VFMLA V2.S4, V10.S4, V4.S4
-	FMOVQ F4, 104(RSP)
+	FMOVQ F4, 112(RSP)
 	WORD  $0x3ce969a4 // ldr q4, [x13, x9]
 	VFMLA V1.S4, V11.S4, V4.S4
 	VFMLA V3.S4, V12.S4, V4.S4
-	FMOVQ F4, 120(RSP)
+	FMOVQ F4, 128(RSP)
 	ADD   R1, R10, R10
 	ADD   R1, R13, R13
 	WORD  $0x3ce96940 // ldr q0, [x10, x9]
@@ -10046,17 +10234,17 @@ next:
 	FMOVQ (R10), F31
 	WORD  $0x4e3fd404 // fadd v4.4s, v0.4s, v31.4s
 	WORD  $0x4e22d484 // fadd v4.4s, v4.4s, v2.4s
-	FMOVQ F4, 136(RSP)
+	FMOVQ F4, 144(RSP)
 	WORD  $0x6e21dce4 // fmul v4.4s, v7.4s, v1.4s
 	VFMLA V3.S4, V8.S4, V4.S4
-	FMOVQ F4, 152(RSP)
+	FMOVQ F4, 160(RSP)
 	WORD  $0x6e20dd24 // fmul v4.4s, v9.4s, v0.4s
 	VFMLA V2.S4, V10.S4, V4.S4
-	FMOVQ F4, 168(RSP)
+	FMOVQ F4, 176(RSP)
 	WORD  $0x3ce969a4 // ldr q4, [x13, x9]
 	VFMLA V1.S4, V11.S4, V4.S4
 	VFMLA V3.S4, V12.S4, V4.S4
-	FMOVQ F4, 184(RSP)
+	FMOVQ F4, 192(RSP)
 	ADD   R1, R10, R10
 	ADD   R1, R13, R13
 	WORD  $0x3ce96940 // ldr q0, [x10, x9]
@@ -10072,17 +10260,17 @@ next:
 	FMOVQ (R10), F31
 	WORD  $0x4e3fd404 // fadd v4.4s, v0.4s, v31.4s
 	WORD  $0x4e22d484 // fadd v4.4s, v4.4s, v2.4s
-	FMOVQ F4, 200(RSP)
+	FMOVQ F4, 208(RSP)
 	WORD  $0x6e21dce4 // fmul v4.4s, v7.4s, v1.4s
 	VFMLA V3.S4, V8.S4, V4.S4
-	FMOVQ F4, 216(RSP)
+	FMOVQ F4, 224(RSP)
 	WORD  $0x6e20dd24 // fmul v4.4s, v9.4s, v0.4s
 	VFMLA V2.S4, V10.S4, V4.S4
-	FMOVQ F4, 232(RSP)
+	FMOVQ F4, 240(RSP)
 	WORD  $0x3ce969a4 // ldr q4, [x13, x9]
 	VFMLA V1.S4, V11.S4, V4.S4
 	VFMLA V3.S4, V12.S4, V4.S4
-	FMOVQ F4, 248(RSP)
+	FMOVQ F4, 256(RSP)
 	ADD   R1, R10, R10
 	ADD   R1, R13, R13
 	WORD  $0x3ce96940 // ldr q0, [x10, x9]
@@ -10098,17 +10286,17 @@ next:
 	FMOVQ (R10), F31
 	WORD  $0x4e3fd404 // fadd v4.4s, v0.4s, v31.4s
 	WORD  $0x4e22d484 // fadd v4.4s, v4.4s, v2.4s
-	FMOVQ F4, 264(RSP)
+	FMOVQ F4, 272(RSP)
 	WORD  $0x6e21dce4 // fmul v4.4s, v7.4s, v1.4s
 	VFMLA V3.S4, V8.S4, V4.S4
-	FMOVQ F4, 280(RSP)
+	FMOVQ F4, 288(RSP)
 	WORD  $0x6e20dd24 // fmul v4.4s, v9.4s, v0.4s
 	VFMLA V2.S4, V10.S4, V4.S4
-	FMOVQ F4, 296(RSP)
+	FMOVQ F4, 304(RSP)
 	WORD  $0x3ce969a4 // ldr q4, [x13, x9]
 	VFMLA V1.S4, V11.S4, V4.S4
 	VFMLA V3.S4, V12.S4, V4.S4
-	FMOVQ F4, 312(RSP)
+	FMOVQ F4, 320(RSP)
 	ADD   R1, R10, R10
 	ADD   R1, R13, R13
 	WORD  $0x3ce96940 // ldr q0, [x10, x9]
@@ -10124,32 +10312,32 @@ next:
 	FMOVQ (R10), F31
 	WORD  $0x4e3fd404 // fadd v4.4s, v0.4s, v31.4s
 	WORD  $0x4e22d484 // fadd v4.4s, v4.4s, v2.4s
-	FMOVQ F4, 328(RSP)
+	FMOVQ F4, 336(RSP)
 	WORD  $0x6e21dce4 // fmul v4.4s, v7.4s, v1.4s
 	VFMLA V3.S4, V8.S4, V4.S4
-	FMOVQ F4, 344(RSP)
+	FMOVQ F4, 352(RSP)
 	WORD  $0x6e20dd24 // fmul v4.4s, v9.4s, v0.4s
 	VFMLA V2.S4, V10.S4, V4.S4
-	FMOVQ F4, 360(RSP)
+	FMOVQ F4, 368(RSP)
 	WORD  $0x3ce969a4 // ldr q4, [x13, x9]
 	VFMLA V1.S4, V11.S4, V4.S4
 	VFMLA V3.S4, V12.S4, V4.S4
-	FMOVQ F4, 376(RSP)
+	FMOVQ F4, 384(RSP)
 	MOVD  across+24(FP), R11
 	LSL   $2, R11, R11
 	MOVD  R3, R10
 	MOVD  R10, R12
-	FMOVQ 72(RSP), F0
-	FMOVQ 136(RSP), F31
+	FMOVQ 80(RSP), F0
+	FMOVQ 144(RSP), F31
 	WORD  $0x4ebfd401 // fsub v1.4s, v0.4s, v31.4s
-	FMOVQ 136(RSP), F31
+	FMOVQ 144(RSP), F31
 	WORD  $0x4e3fd400 // fadd v0.4s, v0.4s, v31.4s
-	FMOVQ 200(RSP), F2
-	FMOVQ 264(RSP), F31
+	FMOVQ 208(RSP), F2
+	FMOVQ 272(RSP), F31
 	WORD  $0x4ebfd443 // fsub v3.4s, v2.4s, v31.4s
-	FMOVQ 264(RSP), F31
+	FMOVQ 272(RSP), F31
 	WORD  $0x4e3fd442 // fadd v2.4s, v2.4s, v31.4s
-	FMOVQ 8(RSP), F31
+	FMOVQ 16(RSP), F31
 	WORD  $0x4e3fd404 // fadd v4.4s, v0.4s, v31.4s
 	WORD  $0x4e22d484 // fadd v4.4s, v4.4s, v2.4s
 	WORD  $0x4e25d484 // fadd v4.4s, v4.4s, v5.4s
@@ -10168,7 +10356,7 @@ next:
 	WORD  $0x4e24f4c4 // fmax v4.4s, v6.4s, v4.4s
 	FMOVQ F4, (R12)
 	ADD   R11, R12, R12
-	FMOVQ 328(RSP), F4
+	FMOVQ 336(RSP), F4
 	VFMLA V1.S4, V11.S4, V4.S4
 	VFMLA V3.S4, V12.S4, V4.S4
 	WORD  $0x4e25d484 // fadd v4.4s, v4.4s, v5.4s
@@ -10176,17 +10364,17 @@ next:
 	FMOVQ F4, (R12)
 	ADD   R6, R10, R10
 	MOVD  R10, R12
-	FMOVQ 88(RSP), F0
-	FMOVQ 152(RSP), F31
+	FMOVQ 96(RSP), F0
+	FMOVQ 160(RSP), F31
 	WORD  $0x4ebfd401 // fsub v1.4s, v0.4s, v31.4s
-	FMOVQ 152(RSP), F31
+	FMOVQ 160(RSP), F31
 	WORD  $0x4e3fd400 // fadd v0.4s, v0.4s, v31.4s
-	FMOVQ 216(RSP), F2
-	FMOVQ 280(RSP), F31
+	FMOVQ 224(RSP), F2
+	FMOVQ 288(RSP), F31
 	WORD  $0x4ebfd443 // fsub v3.4s, v2.4s, v31.4s
-	FMOVQ 280(RSP), F31
+	FMOVQ 288(RSP), F31
 	WORD  $0x4e3fd442 // fadd v2.4s, v2.4s, v31.4s
-	FMOVQ 24(RSP), F31
+	FMOVQ 32(RSP), F31
 	WORD  $0x4e3fd404 // fadd v4.4s, v0.4s, v31.4s
 	WORD  $0x4e22d484 // fadd v4.4s, v4.4s, v2.4s
 	WORD  $0x4e25d484 // fadd v4.4s, v4.4s, v5.4s
@@ -10205,7 +10393,7 @@ next:
 	WORD  $0x4e24f4c4 // fmax v4.4s, v6.4s, v4.4s
 	FMOVQ F4, (R12)
 	ADD   R11, R12, R12
-	FMOVQ 344(RSP), F4
+	FMOVQ 352(RSP), F4
 	VFMLA V1.S4, V11.S4, V4.S4
 	VFMLA V3.S4, V12.S4, V4.S4
 	WORD  $0x4e25d484 // fadd v4.4s, v4.4s, v5.4s
@@ -10213,17 +10401,17 @@ next:
 	FMOVQ F4, (R12)
 	ADD   R6, R10, R10
 	MOVD  R10, R12
-	FMOVQ 104(RSP), F0
-	FMOVQ 168(RSP), F31
+	FMOVQ 112(RSP), F0
+	FMOVQ 176(RSP), F31
 	WORD  $0x4ebfd401 // fsub v1.4s, v0.4s, v31.4s
-	FMOVQ 168(RSP), F31
+	FMOVQ 176(RSP), F31
 	WORD  $0x4e3fd400 // fadd v0.4s, v0.4s, v31.4s
-	FMOVQ 232(RSP), F2
-	FMOVQ 296(RSP), F31
+	FMOVQ 240(RSP), F2
+	FMOVQ 304(RSP), F31
 	WORD  $0x4ebfd443 // fsub v3.4s, v2.4s, v31.4s
-	FMOVQ 296(RSP), F31
+	FMOVQ 304(RSP), F31
 	WORD  $0x4e3fd442 // fadd v2.4s, v2.4s, v31.4s
-	FMOVQ 40(RSP), F31
+	FMOVQ 48(RSP), F31
 	WORD  $0x4e3fd404 // fadd v4.4s, v0.4s, v31.4s
 	WORD  $0x4e22d484 // fadd v4.4s, v4.4s, v2.4s
 	WORD  $0x4e25d484 // fadd v4.4s, v4.4s, v5.4s
@@ -10242,24 +10430,24 @@ next:
 	WORD  $0x4e24f4c4 // fmax v4.4s, v6.4s, v4.4s
 	FMOVQ F4, (R12)
 	ADD   R11, R12, R12
-	FMOVQ 360(RSP), F4
+	FMOVQ 368(RSP), F4
 	VFMLA V1.S4, V11.S4, V4.S4
 	VFMLA V3.S4, V12.S4, V4.S4
 	WORD  $0x4e25d484 // fadd v4.4s, v4.4s, v5.4s
 	WORD  $0x4e24f4c4 // fmax v4.4s, v6.4s, v4.4s
 	FMOVQ F4, (R12)
 	ADD   R6, R10, R10
-	FMOVQ 120(RSP), F0
-	FMOVQ 184(RSP), F31
+	FMOVQ 128(RSP), F0
+	FMOVQ 192(RSP), F31
 	WORD  $0x4ebfd401 // fsub v1.4s, v0.4s, v31.4s
-	FMOVQ 184(RSP), F31
+	FMOVQ 192(RSP), F31
 	WORD  $0x4e3fd400 // fadd v0.4s, v0.4s, v31.4s
-	FMOVQ 248(RSP), F2
-	FMOVQ 312(RSP), F31
+	FMOVQ 256(RSP), F2
+	FMOVQ 320(RSP), F31
 	WORD  $0x4ebfd443 // fsub v3.4s, v2.4s, v31.4s
-	FMOVQ 312(RSP), F31
+	FMOVQ 320(RSP), F31
 	WORD  $0x4e3fd442 // fadd v2.4s, v2.4s, v31.4s
-	FMOVQ 56(RSP), F31
+	FMOVQ 64(RSP), F31
 	WORD  $0x4e3fd404 // fadd v4.4s, v0.4s, v31.4s
 	WORD  $0x4e22d484 // fadd v4.4s, v4.4s, v2.4s
 	WORD  $0x4e25d484 // fadd v4.4s, v4.4s, v5.4s
@@ -10278,7 +10466,7 @@ next:
 	WORD  $0x4e24f4c4 // fmax v4.4s, v6.4s, v4.4s
 	FMOVQ F4, (R10)
 	ADD   R11, R10, R10
-	FMOVQ 376(RSP), F4
+	FMOVQ 384(RSP), F4
 	VFMLA V1.S4, V11.S4, V4.S4
 	VFMLA V3.S4, V12.S4, V4.S4
 	WORD  $0x4e25d484 // fadd v4.4s, v4.4s, v5.4s
@@ -10400,22 +10588,22 @@ next:
 
 // func poolVectorsNEON(y *float32, chosen *int32, upper *float32, lower *float32, n int, at int32, width int32)
 TEXT ·poolVectorsNEON(SB), NOSPLIT, $0-48
-	MOVD $1, R0
-	VDUP R0, V4.S4
-	VDUP V4.S[0], V4.S4
-	MOVW width+44(FP), R0
-	VDUP R0, V5.S4
-	VDUP V5.S[0], V5.S4
-	MOVW at+40(FP), R0
-	VDUP R0, V7.S4
-	VDUP V7.S[0], V7.S4
-	VADD V4.S4, V5.S4, V6.S4
-	VADD V4.S4, V4.S4, V8.S4
-	MOVD y+0(FP), R0
-	MOVD chosen+8(FP), R1
-	MOVD upper+16(FP), R2
-	MOVD lower+24(FP), R3
-	MOVD n+32(FP), R6
+	MOVD  $1, R0
+	VDUP  R0, V4.S4
+	VDUP  V4.S[0], V4.S4
+	MOVWU width+44(FP), R0
+	VDUP  R0, V5.S4
+	VDUP  V5.S[0], V5.S4
+	MOVWU at+40(FP), R0
+	VDUP  R0, V7.S4
+	VDUP  V7.S[0], V7.S4
+	VADD  V4.S4, V5.S4, V6.S4
+	VADD  V4.S4, V4.S4, V8.S4
+	MOVD  y+0(FP), R0
+	MOVD  chosen+8(FP), R1
+	MOVD  upper+16(FP), R2
+	MOVD  lower+24(FP), R3
+	MOVD  n+32(FP), R6
 
 next:
 	FMOVQ (R2), F0
@@ -10489,6 +10677,7 @@ TEXT ·transposeNEON(SB), NOSPLIT, $0-32
 
 // func convolveNEON(positions int, vectors int, y *float32, yStep int, distance int, x *float32, xStep int, count int, yNext int, xNext int, taps *int32, n int, w *float32, bias *float32, flags int)
 TEXT ·convolveNEON(SB), NOSPLIT, $0-120
+	MOVD $constantsNEON<>(SB), R17
 	MOVD positions+0(FP), R0
 	MOVD vectors+8(FP), R1
 	CMP  $4, R1
@@ -10624,7 +10813,7 @@ written1x4:
 	WORD  $0x4e23f503 // fmax v3.4s, v8.4s, v3.4s
 	TST   $4, R0
 	BEQ   store1x4
-	VMOVQ $0x40c0000040c00000, $0x40c0000040c00000, V8
+	FMOVQ 16(R17), F8
 	WORD  $0x4ea0f500 // fmin v0.4s, v8.4s, v0.4s
 	WORD  $0x4ea1f501 // fmin v1.4s, v8.4s, v1.4s
 	WORD  $0x4ea2f502 // fmin v2.4s, v8.4s, v2.4s
@@ -10929,7 +11118,7 @@ written2x4:
 	WORD  $0x4e27f587 // fmax v7.4s, v12.4s, v7.4s
 	TST   $4, R0
 	BEQ   store2x4
-	VMOVQ $0x40c0000040c00000, $0x40c0000040c00000, V12
+	FMOVQ 16(R17), F12
 	WORD  $0x4ea0f580 // fmin v0.4s, v12.4s, v0.4s
 	WORD  $0x4ea1f581 // fmin v1.4s, v12.4s, v1.4s
 	WORD  $0x4ea2f582 // fmin v2.4s, v12.4s, v2.4s
@@ -11312,7 +11501,7 @@ written3x4:
 	WORD  $0x4e2bf60b // fmax v11.4s, v16.4s, v11.4s
 	TST   $4, R0
 	BEQ   store3x4
-	VMOVQ $0x40c0000040c00000, $0x40c0000040c00000, V16
+	FMOVQ 16(R17), F16
 	WORD  $0x4ea0f600 // fmin v0.4s, v16.4s, v0.4s
 	WORD  $0x4ea1f601 // fmin v1.4s, v16.4s, v1.4s
 	WORD  $0x4ea2f602 // fmin v2.4s, v16.4s, v2.4s
@@ -11772,7 +11961,7 @@ written4x4:
 	WORD  $0x4e2ff68f // fmax v15.4s, v20.4s, v15.4s
 	TST   $4, R0
 	BEQ   store4x4
-	VMOVQ $0x40c0000040c00000, $0x40c0000040c00000, V20
+	FMOVQ 16(R17), F20
 	WORD  $0x4ea0f680 // fmin v0.4s, v20.4s, v0.4s
 	WORD  $0x4ea1f681 // fmin v1.4s, v20.4s, v1.4s
 	WORD  $0x4ea2f682 // fmin v2.4s, v20.4s, v2.4s
@@ -12312,7 +12501,7 @@ written5x4:
 	WORD  $0x4e33f713 // fmax v19.4s, v24.4s, v19.4s
 	TST   $4, R0
 	BEQ   store5x4
-	VMOVQ $0x40c0000040c00000, $0x40c0000040c00000, V24
+	FMOVQ 16(R17), F24
 	WORD  $0x4ea0f700 // fmin v0.4s, v24.4s, v0.4s
 	WORD  $0x4ea1f701 // fmin v1.4s, v24.4s, v1.4s
 	WORD  $0x4ea2f702 // fmin v2.4s, v24.4s, v2.4s
@@ -12518,7 +12707,7 @@ written1x3:
 	WORD  $0x4e22f4c2 // fmax v2.4s, v6.4s, v2.4s
 	TST   $4, R0
 	BEQ   store1x3
-	VMOVQ $0x40c0000040c00000, $0x40c0000040c00000, V6
+	FMOVQ 16(R17), F6
 	WORD  $0x4ea0f4c0 // fmin v0.4s, v6.4s, v0.4s
 	WORD  $0x4ea1f4c1 // fmin v1.4s, v6.4s, v1.4s
 	WORD  $0x4ea2f4c2 // fmin v2.4s, v6.4s, v2.4s
@@ -12776,7 +12965,7 @@ written2x3:
 	WORD  $0x4e25f525 // fmax v5.4s, v9.4s, v5.4s
 	TST   $4, R0
 	BEQ   store2x3
-	VMOVQ $0x40c0000040c00000, $0x40c0000040c00000, V9
+	FMOVQ 16(R17), F9
 	WORD  $0x4ea0f520 // fmin v0.4s, v9.4s, v0.4s
 	WORD  $0x4ea1f521 // fmin v1.4s, v9.4s, v1.4s
 	WORD  $0x4ea2f522 // fmin v2.4s, v9.4s, v2.4s
@@ -13094,7 +13283,7 @@ written3x3:
 	WORD  $0x4e28f588 // fmax v8.4s, v12.4s, v8.4s
 	TST   $4, R0
 	BEQ   store3x3
-	VMOVQ $0x40c0000040c00000, $0x40c0000040c00000, V12
+	FMOVQ 16(R17), F12
 	WORD  $0x4ea0f580 // fmin v0.4s, v12.4s, v0.4s
 	WORD  $0x4ea1f581 // fmin v1.4s, v12.4s, v1.4s
 	WORD  $0x4ea2f582 // fmin v2.4s, v12.4s, v2.4s
@@ -13471,7 +13660,7 @@ written4x3:
 	WORD  $0x4e2bf5eb // fmax v11.4s, v15.4s, v11.4s
 	TST   $4, R0
 	BEQ   store4x3
-	VMOVQ $0x40c0000040c00000, $0x40c0000040c00000, V15
+	FMOVQ 16(R17), F15
 	WORD  $0x4ea0f5e0 // fmin v0.4s, v15.4s, v0.4s
 	WORD  $0x4ea1f5e1 // fmin v1.4s, v15.4s, v1.4s
 	WORD  $0x4ea2f5e2 // fmin v2.4s, v15.4s, v2.4s
@@ -13910,7 +14099,7 @@ written5x3:
 	WORD  $0x4e2ef64e // fmax v14.4s, v18.4s, v14.4s
 	TST   $4, R0
 	BEQ   store5x3
-	VMOVQ $0x40c0000040c00000, $0x40c0000040c00000, V18
+	FMOVQ 16(R17), F18
 	WORD  $0x4ea0f640 // fmin v0.4s, v18.4s, v0.4s
 	WORD  $0x4ea1f641 // fmin v1.4s, v18.4s, v1.4s
 	WORD  $0x4ea2f642 // fmin v2.4s, v18.4s, v2.4s
@@ -14407,7 +14596,7 @@ written6x3:
 	WORD  $0x4e31f6b1 // fmax v17.4s, v21.4s, v17.4s
 	TST   $4, R0
 	BEQ   store6x3
-	VMOVQ $0x40c0000040c00000, $0x40c0000040c00000, V21
+	FMOVQ 16(R17), F21
 	WORD  $0x4ea0f6a0 // fmin v0.4s, v21.4s, v0.4s
 	WORD  $0x4ea1f6a1 // fmin v1.4s, v21.4s, v1.4s
 	WORD  $0x4ea2f6a2 // fmin v2.4s, v21.4s, v2.4s
@@ -14962,7 +15151,7 @@ written7x3:
 	WORD  $0x4e34f714 // fmax v20.4s, v24.4s, v20.4s
 	TST   $4, R0
 	BEQ   store7x3
-	VMOVQ $0x40c0000040c00000, $0x40c0000040c00000, V24
+	FMOVQ 16(R17), F24
 	WORD  $0x4ea0f700 // fmin v0.4s, v24.4s, v0.4s
 	WORD  $0x4ea1f701 // fmin v1.4s, v24.4s, v1.4s
 	WORD  $0x4ea2f702 // fmin v2.4s, v24.4s, v2.4s
@@ -15157,7 +15346,7 @@ written1x2:
 	WORD  $0x4e21f481 // fmax v1.4s, v4.4s, v1.4s
 	TST   $4, R0
 	BEQ   store1x2
-	VMOVQ $0x40c0000040c00000, $0x40c0000040c00000, V4
+	FMOVQ 16(R17), F4
 	WORD  $0x4ea0f480 // fmin v0.4s, v4.4s, v0.4s
 	WORD  $0x4ea1f481 // fmin v1.4s, v4.4s, v1.4s
 
@@ -15368,7 +15557,7 @@ written2x2:
 	WORD  $0x4e23f4c3 // fmax v3.4s, v6.4s, v3.4s
 	TST   $4, R0
 	BEQ   store2x2
-	VMOVQ $0x40c0000040c00000, $0x40c0000040c00000, V6
+	FMOVQ 16(R17), F6
 	WORD  $0x4ea0f4c0 // fmin v0.4s, v6.4s, v0.4s
 	WORD  $0x4ea1f4c1 // fmin v1.4s, v6.4s, v1.4s
 	WORD  $0x4ea2f4c2 // fmin v2.4s, v6.4s, v2.4s
@@ -15621,7 +15810,7 @@ written3x2:
 	WORD  $0x4e25f505 // fmax v5.4s, v8.4s, v5.4s
 	TST   $4, R0
 	BEQ   store3x2
-	VMOVQ $0x40c0000040c00000, $0x40c0000040c00000, V8
+	FMOVQ 16(R17), F8
 	WORD  $0x4ea0f500 // fmin v0.4s, v8.4s, v0.4s
 	WORD  $0x4ea1f501 // fmin v1.4s, v8.4s, v1.4s
 	WORD  $0x4ea2f502 // fmin v2.4s, v8.4s, v2.4s
@@ -15915,7 +16104,7 @@ written4x2:
 	WORD  $0x4e27f547 // fmax v7.4s, v10.4s, v7.4s
 	TST   $4, R0
 	BEQ   store4x2
-	VMOVQ $0x40c0000040c00000, $0x40c0000040c00000, V10
+	FMOVQ 16(R17), F10
 	WORD  $0x4ea0f540 // fmin v0.4s, v10.4s, v0.4s
 	WORD  $0x4ea1f541 // fmin v1.4s, v10.4s, v1.4s
 	WORD  $0x4ea2f542 // fmin v2.4s, v10.4s, v2.4s
@@ -16253,7 +16442,7 @@ written5x2:
 	WORD  $0x4e29f589 // fmax v9.4s, v12.4s, v9.4s
 	TST   $4, R0
 	BEQ   store5x2
-	VMOVQ $0x40c0000040c00000, $0x40c0000040c00000, V12
+	FMOVQ 16(R17), F12
 	WORD  $0x4ea0f580 // fmin v0.4s, v12.4s, v0.4s
 	WORD  $0x4ea1f581 // fmin v1.4s, v12.4s, v1.4s
 	WORD  $0x4ea2f582 // fmin v2.4s, v12.4s, v2.4s
@@ -16631,7 +16820,7 @@ written6x2:
 	WORD  $0x4e2bf5cb // fmax v11.4s, v14.4s, v11.4s
 	TST   $4, R0
 	BEQ   store6x2
-	VMOVQ $0x40c0000040c00000, $0x40c0000040c00000, V14
+	FMOVQ 16(R17), F14
 	WORD  $0x4ea0f5c0 // fmin v0.4s, v14.4s, v0.4s
 	WORD  $0x4ea1f5c1 // fmin v1.4s, v14.4s, v1.4s
 	WORD  $0x4ea2f5c2 // fmin v2.4s, v14.4s, v2.4s
@@ -17049,7 +17238,7 @@ written7x2:
 	WORD  $0x4e2df60d // fmax v13.4s, v16.4s, v13.4s
 	TST   $4, R0
 	BEQ   store7x2
-	VMOVQ $0x40c0000040c00000, $0x40c0000040c00000, V16
+	FMOVQ 16(R17), F16
 	WORD  $0x4ea0f600 // fmin v0.4s, v16.4s, v0.4s
 	WORD  $0x4ea1f601 // fmin v1.4s, v16.4s, v1.4s
 	WORD  $0x4ea2f602 // fmin v2.4s, v16.4s, v2.4s
@@ -17507,7 +17696,7 @@ written8x2:
 	WORD  $0x4e2ff64f // fmax v15.4s, v18.4s, v15.4s
 	TST   $4, R0
 	BEQ   store8x2
-	VMOVQ $0x40c0000040c00000, $0x40c0000040c00000, V18
+	FMOVQ 16(R17), F18
 	WORD  $0x4ea0f640 // fmin v0.4s, v18.4s, v0.4s
 	WORD  $0x4ea1f641 // fmin v1.4s, v18.4s, v1.4s
 	WORD  $0x4ea2f642 // fmin v2.4s, v18.4s, v2.4s
@@ -18009,7 +18198,7 @@ written9x2:
 	WORD  $0x4e31f691 // fmax v17.4s, v20.4s, v17.4s
 	TST   $4, R0
 	BEQ   store9x2
-	VMOVQ $0x40c0000040c00000, $0x40c0000040c00000, V20
+	FMOVQ 16(R17), F20
 	WORD  $0x4ea0f680 // fmin v0.4s, v20.4s, v0.4s
 	WORD  $0x4ea1f681 // fmin v1.4s, v20.4s, v1.4s
 	WORD  $0x4ea2f682 // fmin v2.4s, v20.4s, v2.4s
@@ -18182,7 +18371,7 @@ written1x1:
 	WORD  $0x4e20f440 // fmax v0.4s, v2.4s, v0.4s
 	TST   $4, R0
 	BEQ   store1x1
-	VMOVQ $0x40c0000040c00000, $0x40c0000040c00000, V2
+	FMOVQ 16(R17), F2
 	WORD  $0x4ea0f440 // fmin v0.4s, v2.4s, v0.4s
 
 store1x1:
@@ -18338,7 +18527,7 @@ written2x1:
 	WORD  $0x4e21f461 // fmax v1.4s, v3.4s, v1.4s
 	TST   $4, R0
 	BEQ   store2x1
-	VMOVQ $0x40c0000040c00000, $0x40c0000040c00000, V3
+	FMOVQ 16(R17), F3
 	WORD  $0x4ea0f460 // fmin v0.4s, v3.4s, v0.4s
 	WORD  $0x4ea1f461 // fmin v1.4s, v3.4s, v1.4s
 
@@ -18518,7 +18707,7 @@ written3x1:
 	WORD  $0x4e22f482 // fmax v2.4s, v4.4s, v2.4s
 	TST   $4, R0
 	BEQ   store3x1
-	VMOVQ $0x40c0000040c00000, $0x40c0000040c00000, V4
+	FMOVQ 16(R17), F4
 	WORD  $0x4ea0f480 // fmin v0.4s, v4.4s, v0.4s
 	WORD  $0x4ea1f481 // fmin v1.4s, v4.4s, v1.4s
 	WORD  $0x4ea2f482 // fmin v2.4s, v4.4s, v2.4s
@@ -18721,7 +18910,7 @@ written4x1:
 	WORD  $0x4e23f4a3 // fmax v3.4s, v5.4s, v3.4s
 	TST   $4, R0
 	BEQ   store4x1
-	VMOVQ $0x40c0000040c00000, $0x40c0000040c00000, V5
+	FMOVQ 16(R17), F5
 	WORD  $0x4ea0f4a0 // fmin v0.4s, v5.4s, v0.4s
 	WORD  $0x4ea1f4a1 // fmin v1.4s, v5.4s, v1.4s
 	WORD  $0x4ea2f4a2 // fmin v2.4s, v5.4s, v2.4s
@@ -18950,7 +19139,7 @@ written5x1:
 	WORD  $0x4e24f4c4 // fmax v4.4s, v6.4s, v4.4s
 	TST   $4, R0
 	BEQ   store5x1
-	VMOVQ $0x40c0000040c00000, $0x40c0000040c00000, V6
+	FMOVQ 16(R17), F6
 	WORD  $0x4ea0f4c0 // fmin v0.4s, v6.4s, v0.4s
 	WORD  $0x4ea1f4c1 // fmin v1.4s, v6.4s, v1.4s
 	WORD  $0x4ea2f4c2 // fmin v2.4s, v6.4s, v2.4s
@@ -19201,7 +19390,7 @@ written6x1:
 	WORD  $0x4e25f4e5 // fmax v5.4s, v7.4s, v5.4s
 	TST   $4, R0
 	BEQ   store6x1
-	VMOVQ $0x40c0000040c00000, $0x40c0000040c00000, V7
+	FMOVQ 16(R17), F7
 	WORD  $0x4ea0f4e0 // fmin v0.4s, v7.4s, v0.4s
 	WORD  $0x4ea1f4e1 // fmin v1.4s, v7.4s, v1.4s
 	WORD  $0x4ea2f4e2 // fmin v2.4s, v7.4s, v2.4s
@@ -19474,7 +19663,7 @@ written7x1:
 	WORD  $0x4e26f506 // fmax v6.4s, v8.4s, v6.4s
 	TST   $4, R0
 	BEQ   store7x1
-	VMOVQ $0x40c0000040c00000, $0x40c0000040c00000, V8
+	FMOVQ 16(R17), F8
 	WORD  $0x4ea0f500 // fmin v0.4s, v8.4s, v0.4s
 	WORD  $0x4ea1f501 // fmin v1.4s, v8.4s, v1.4s
 	WORD  $0x4ea2f502 // fmin v2.4s, v8.4s, v2.4s
@@ -19769,7 +19958,7 @@ written8x1:
 	WORD  $0x4e27f527 // fmax v7.4s, v9.4s, v7.4s
 	TST   $4, R0
 	BEQ   store8x1
-	VMOVQ $0x40c0000040c00000, $0x40c0000040c00000, V9
+	FMOVQ 16(R17), F9
 	WORD  $0x4ea0f520 // fmin v0.4s, v9.4s, v0.4s
 	WORD  $0x4ea1f521 // fmin v1.4s, v9.4s, v1.4s
 	WORD  $0x4ea2f522 // fmin v2.4s, v9.4s, v2.4s
@@ -20090,7 +20279,7 @@ written9x1:
 	WORD  $0x4e28f548 // fmax v8.4s, v10.4s, v8.4s
 	TST   $4, R0
 	BEQ   store9x1
-	VMOVQ $0x40c0000040c00000, $0x40c0000040c00000, V10
+	FMOVQ 16(R17), F10
 	WORD  $0x4ea0f540 // fmin v0.4s, v10.4s, v0.4s
 	WORD  $0x4ea1f541 // fmin v1.4s, v10.4s, v1.4s
 	WORD  $0x4ea2f542 // fmin v2.4s, v10.4s, v2.4s
@@ -20433,7 +20622,7 @@ written10x1:
 	WORD  $0x4e29f569 // fmax v9.4s, v11.4s, v9.4s
 	TST   $4, R0
 	BEQ   store10x1
-	VMOVQ $0x40c0000040c00000, $0x40c0000040c00000, V11
+	FMOVQ 16(R17), F11
 	WORD  $0x4ea0f560 // fmin v0.4s, v11.4s, v0.4s
 	WORD  $0x4ea1f561 // fmin v1.4s, v11.4s, v1.4s
 	WORD  $0x4ea2f562 // fmin v2.4s, v11.4s, v2.4s
@@ -20798,7 +20987,7 @@ written11x1:
 	WORD  $0x4e2af58a // fmax v10.4s, v12.4s, v10.4s
 	TST   $4, R0
 	BEQ   store11x1
-	VMOVQ $0x40c0000040c00000, $0x40c0000040c00000, V12
+	FMOVQ 16(R17), F12
 	WORD  $0x4ea0f580 // fmin v0.4s, v12.4s, v0.4s
 	WORD  $0x4ea1f581 // fmin v1.4s, v12.4s, v1.4s
 	WORD  $0x4ea2f582 // fmin v2.4s, v12.4s, v2.4s
@@ -21185,7 +21374,7 @@ written12x1:
 	WORD  $0x4e2bf5ab // fmax v11.4s, v13.4s, v11.4s
 	TST   $4, R0
 	BEQ   store12x1
-	VMOVQ $0x40c0000040c00000, $0x40c0000040c00000, V13
+	FMOVQ 16(R17), F13
 	WORD  $0x4ea0f5a0 // fmin v0.4s, v13.4s, v0.4s
 	WORD  $0x4ea1f5a1 // fmin v1.4s, v13.4s, v1.4s
 	WORD  $0x4ea2f5a2 // fmin v2.4s, v13.4s, v2.4s
@@ -21598,7 +21787,7 @@ written13x1:
 	WORD  $0x4e2cf5cc // fmax v12.4s, v14.4s, v12.4s
 	TST   $4, R0
 	BEQ   store13x1
-	VMOVQ $0x40c0000040c00000, $0x40c0000040c00000, V14
+	FMOVQ 16(R17), F14
 	WORD  $0x4ea0f5c0 // fmin v0.4s, v14.4s, v0.4s
 	WORD  $0x4ea1f5c1 // fmin v1.4s, v14.4s, v1.4s
 	WORD  $0x4ea2f5c2 // fmin v2.4s, v14.4s, v2.4s
@@ -22033,7 +22222,7 @@ written14x1:
 	WORD  $0x4e2df5ed // fmax v13.4s, v15.4s, v13.4s
 	TST   $4, R0
 	BEQ   store14x1
-	VMOVQ $0x40c0000040c00000, $0x40c0000040c00000, V15
+	FMOVQ 16(R17), F15
 	WORD  $0x4ea0f5e0 // fmin v0.4s, v15.4s, v0.4s
 	WORD  $0x4ea1f5e1 // fmin v1.4s, v15.4s, v1.4s
 	WORD  $0x4ea2f5e2 // fmin v2.4s, v15.4s, v2.4s
@@ -22490,7 +22679,7 @@ written15x1:
 	WORD  $0x4e2ef60e // fmax v14.4s, v16.4s, v14.4s
 	TST   $4, R0
 	BEQ   store15x1
-	VMOVQ $0x40c0000040c00000, $0x40c0000040c00000, V16
+	FMOVQ 16(R17), F16
 	WORD  $0x4ea0f600 // fmin v0.4s, v16.4s, v0.4s
 	WORD  $0x4ea1f601 // fmin v1.4s, v16.4s, v1.4s
 	WORD  $0x4ea2f602 // fmin v2.4s, v16.4s, v2.4s
@@ -29005,40 +29194,42 @@ next4x1:
 	RET
 
 // func depthwiseNEON(positions int, vectors int, y *float32, yStep int, x *float32, xStep int, count int, yNext int, xNext int, ySkip int, xSkip int, taps *int32, n int, w *float32, bias *float32, flags int)
-TEXT ·depthwiseNEON(SB), NOSPLIT, $8-128
-	MOVD positions+0(FP), R0
-	CMP  $15, R0
-	BEQ  tile15
-	CMP  $14, R0
-	BEQ  tile14
-	CMP  $13, R0
-	BEQ  tile13
-	CMP  $12, R0
-	BEQ  tile12
-	CMP  $11, R0
-	BEQ  tile11
-	CMP  $10, R0
-	BEQ  tile10
-	CMP  $9, R0
-	BEQ  tile9
-	CMP  $8, R0
-	BEQ  tile8
-	CMP  $7, R0
-	BEQ  tile7
-	CMP  $6, R0
-	BEQ  tile6
-	CMP  $5, R0
-	BEQ  tile5
-	CMP  $4, R0
-	BEQ  tile4
-	CMP  $3, R0
-	BEQ  tile3
-	CMP  $2, R0
-	BEQ  tile2
+TEXT ·depthwiseNEON(SB), NOSPLIT, $16-128
+	MOVD  $constantsNEON<>(SB), R17
+	FMOVQ 16(R17), F16
+	MOVD  positions+0(FP), R0
+	CMP   $15, R0
+	BEQ   tile15
+	CMP   $14, R0
+	BEQ   tile14
+	CMP   $13, R0
+	BEQ   tile13
+	CMP   $12, R0
+	BEQ   tile12
+	CMP   $11, R0
+	BEQ   tile11
+	CMP   $10, R0
+	BEQ   tile10
+	CMP   $9, R0
+	BEQ   tile9
+	CMP   $8, R0
+	BEQ   tile8
+	CMP   $7, R0
+	BEQ   tile7
+	CMP   $6, R0
+	BEQ   tile6
+	CMP   $5, R0
+	BEQ   tile5
+	CMP   $4, R0
+	BEQ   tile4
+	CMP   $3, R0
+	BEQ   tile3
+	CMP   $2, R0
+	BEQ   tile2
 
 vector1:
 	MOVD count+48(FP), R0
-	MOVD R0, 8(RSP)
+	MOVD R0, 16(RSP)
 
 again1:
 	MOVD  bias+112(FP), R0
@@ -29077,14 +29268,14 @@ written1:
 	WORD  $0x4e20f420 // fmax v0.4s, v1.4s, v0.4s
 	TST   $4, R0
 	BEQ   store1
-	VMOVQ $0x40c0000040c00000, $0x40c0000040c00000, V1
+	VORR  V16.B16, V16.B16, V1.B16
 	WORD  $0x4ea0f420 // fmin v0.4s, v1.4s, v0.4s
 
 store1:
 	FMOVQ F0, (R1)
-	MOVD  8(RSP), R16
+	MOVD  16(RSP), R16
 	SUBS  $1, R16, R16
-	MOVD  R16, 8(RSP)
+	MOVD  R16, 16(RSP)
 	BEQ   again1end
 	MOVD  yNext+56(FP), R0
 	LSL   $2, R0, R0
@@ -29125,7 +29316,7 @@ vector1end:
 tile2:
 vector2:
 	MOVD count+48(FP), R0
-	MOVD R0, 8(RSP)
+	MOVD R0, 16(RSP)
 
 again2:
 	MOVD  bias+112(FP), R0
@@ -29171,7 +29362,7 @@ written2:
 	WORD  $0x4e21f441 // fmax v1.4s, v2.4s, v1.4s
 	TST   $4, R0
 	BEQ   store2
-	VMOVQ $0x40c0000040c00000, $0x40c0000040c00000, V2
+	VORR  V16.B16, V16.B16, V2.B16
 	WORD  $0x4ea0f440 // fmin v0.4s, v2.4s, v0.4s
 	WORD  $0x4ea1f441 // fmin v1.4s, v2.4s, v1.4s
 
@@ -29179,9 +29370,9 @@ store2:
 	FMOVQ F0, (R1)
 	ADD   R2, R1, R1
 	FMOVQ F1, (R1)
-	MOVD  8(RSP), R16
+	MOVD  16(RSP), R16
 	SUBS  $1, R16, R16
-	MOVD  R16, 8(RSP)
+	MOVD  R16, 16(RSP)
 	BEQ   again2end
 	MOVD  yNext+56(FP), R0
 	LSL   $2, R0, R0
@@ -29222,7 +29413,7 @@ vector2end:
 tile3:
 vector3:
 	MOVD count+48(FP), R0
-	MOVD R0, 8(RSP)
+	MOVD R0, 16(RSP)
 
 again3:
 	MOVD  bias+112(FP), R0
@@ -29276,7 +29467,7 @@ written3:
 	WORD  $0x4e22f462 // fmax v2.4s, v3.4s, v2.4s
 	TST   $4, R0
 	BEQ   store3
-	VMOVQ $0x40c0000040c00000, $0x40c0000040c00000, V3
+	VORR  V16.B16, V16.B16, V3.B16
 	WORD  $0x4ea0f460 // fmin v0.4s, v3.4s, v0.4s
 	WORD  $0x4ea1f461 // fmin v1.4s, v3.4s, v1.4s
 	WORD  $0x4ea2f462 // fmin v2.4s, v3.4s, v2.4s
@@ -29287,9 +29478,9 @@ store3:
 	FMOVQ F1, (R1)
 	ADD   R2, R1, R1
 	FMOVQ F2, (R1)
-	MOVD  8(RSP), R16
+	MOVD  16(RSP), R16
 	SUBS  $1, R16, R16
-	MOVD  R16, 8(RSP)
+	MOVD  R16, 16(RSP)
 	BEQ   again3end
 	MOVD  yNext+56(FP), R0
 	LSL   $2, R0, R0
@@ -29330,7 +29521,7 @@ vector3end:
 tile4:
 vector4:
 	MOVD count+48(FP), R0
-	MOVD R0, 8(RSP)
+	MOVD R0, 16(RSP)
 
 again4:
 	MOVD  bias+112(FP), R0
@@ -29392,7 +29583,7 @@ written4:
 	WORD  $0x4e23f483 // fmax v3.4s, v4.4s, v3.4s
 	TST   $4, R0
 	BEQ   store4
-	VMOVQ $0x40c0000040c00000, $0x40c0000040c00000, V4
+	VORR  V16.B16, V16.B16, V4.B16
 	WORD  $0x4ea0f480 // fmin v0.4s, v4.4s, v0.4s
 	WORD  $0x4ea1f481 // fmin v1.4s, v4.4s, v1.4s
 	WORD  $0x4ea2f482 // fmin v2.4s, v4.4s, v2.4s
@@ -29406,9 +29597,9 @@ store4:
 	FMOVQ F2, (R1)
 	ADD   R2, R1, R1
 	FMOVQ F3, (R1)
-	MOVD  8(RSP), R16
+	MOVD  16(RSP), R16
 	SUBS  $1, R16, R16
-	MOVD  R16, 8(RSP)
+	MOVD  R16, 16(RSP)
 	BEQ   again4end
 	MOVD  yNext+56(FP), R0
 	LSL   $2, R0, R0
@@ -29449,7 +29640,7 @@ vector4end:
 tile5:
 vector5:
 	MOVD count+48(FP), R0
-	MOVD R0, 8(RSP)
+	MOVD R0, 16(RSP)
 
 again5:
 	MOVD  bias+112(FP), R0
@@ -29520,7 +29711,7 @@ written5:
 	WORD  $0x4e24f4a4 // fmax v4.4s, v5.4s, v4.4s
 	TST   $4, R0
 	BEQ   store5
-	VMOVQ $0x40c0000040c00000, $0x40c0000040c00000, V5
+	VORR  V16.B16, V16.B16, V5.B16
 	WORD  $0x4ea0f4a0 // fmin v0.4s, v5.4s, v0.4s
 	WORD  $0x4ea1f4a1 // fmin v1.4s, v5.4s, v1.4s
 	WORD  $0x4ea2f4a2 // fmin v2.4s, v5.4s, v2.4s
@@ -29537,9 +29728,9 @@ store5:
 	FMOVQ F3, (R1)
 	ADD   R2, R1, R1
 	FMOVQ F4, (R1)
-	MOVD  8(RSP), R16
+	MOVD  16(RSP), R16
 	SUBS  $1, R16, R16
-	MOVD  R16, 8(RSP)
+	MOVD  R16, 16(RSP)
 	BEQ   again5end
 	MOVD  yNext+56(FP), R0
 	LSL   $2, R0, R0
@@ -29580,7 +29771,7 @@ vector5end:
 tile6:
 vector6:
 	MOVD count+48(FP), R0
-	MOVD R0, 8(RSP)
+	MOVD R0, 16(RSP)
 
 again6:
 	MOVD  bias+112(FP), R0
@@ -29658,7 +29849,7 @@ written6:
 	WORD  $0x4e25f4c5 // fmax v5.4s, v6.4s, v5.4s
 	TST   $4, R0
 	BEQ   store6
-	VMOVQ $0x40c0000040c00000, $0x40c0000040c00000, V6
+	VORR  V16.B16, V16.B16, V6.B16
 	WORD  $0x4ea0f4c0 // fmin v0.4s, v6.4s, v0.4s
 	WORD  $0x4ea1f4c1 // fmin v1.4s, v6.4s, v1.4s
 	WORD  $0x4ea2f4c2 // fmin v2.4s, v6.4s, v2.4s
@@ -29678,9 +29869,9 @@ store6:
 	FMOVQ F4, (R1)
 	ADD   R2, R1, R1
 	FMOVQ F5, (R1)
-	MOVD  8(RSP), R16
+	MOVD  16(RSP), R16
 	SUBS  $1, R16, R16
-	MOVD  R16, 8(RSP)
+	MOVD  R16, 16(RSP)
 	BEQ   again6end
 	MOVD  yNext+56(FP), R0
 	LSL   $2, R0, R0
@@ -29721,7 +29912,7 @@ vector6end:
 tile7:
 vector7:
 	MOVD count+48(FP), R0
-	MOVD R0, 8(RSP)
+	MOVD R0, 16(RSP)
 
 again7:
 	MOVD  bias+112(FP), R0
@@ -29806,7 +29997,7 @@ written7:
 	WORD  $0x4e26f4e6 // fmax v6.4s, v7.4s, v6.4s
 	TST   $4, R0
 	BEQ   store7
-	VMOVQ $0x40c0000040c00000, $0x40c0000040c00000, V7
+	VORR  V16.B16, V16.B16, V7.B16
 	WORD  $0x4ea0f4e0 // fmin v0.4s, v7.4s, v0.4s
 	WORD  $0x4ea1f4e1 // fmin v1.4s, v7.4s, v1.4s
 	WORD  $0x4ea2f4e2 // fmin v2.4s, v7.4s, v2.4s
@@ -29829,9 +30020,9 @@ store7:
 	FMOVQ F5, (R1)
 	ADD   R2, R1, R1
 	FMOVQ F6, (R1)
-	MOVD  8(RSP), R16
+	MOVD  16(RSP), R16
 	SUBS  $1, R16, R16
-	MOVD  R16, 8(RSP)
+	MOVD  R16, 16(RSP)
 	BEQ   again7end
 	MOVD  yNext+56(FP), R0
 	LSL   $2, R0, R0
@@ -29872,7 +30063,7 @@ vector7end:
 tile8:
 vector8:
 	MOVD count+48(FP), R0
-	MOVD R0, 8(RSP)
+	MOVD R0, 16(RSP)
 
 again8:
 	MOVD  bias+112(FP), R0
@@ -29964,7 +30155,7 @@ written8:
 	WORD  $0x4e27f507 // fmax v7.4s, v8.4s, v7.4s
 	TST   $4, R0
 	BEQ   store8
-	VMOVQ $0x40c0000040c00000, $0x40c0000040c00000, V8
+	VORR  V16.B16, V16.B16, V8.B16
 	WORD  $0x4ea0f500 // fmin v0.4s, v8.4s, v0.4s
 	WORD  $0x4ea1f501 // fmin v1.4s, v8.4s, v1.4s
 	WORD  $0x4ea2f502 // fmin v2.4s, v8.4s, v2.4s
@@ -29990,9 +30181,9 @@ store8:
 	FMOVQ F6, (R1)
 	ADD   R2, R1, R1
 	FMOVQ F7, (R1)
-	MOVD  8(RSP), R16
+	MOVD  16(RSP), R16
 	SUBS  $1, R16, R16
-	MOVD  R16, 8(RSP)
+	MOVD  R16, 16(RSP)
 	BEQ   again8end
 	MOVD  yNext+56(FP), R0
 	LSL   $2, R0, R0
@@ -30033,7 +30224,7 @@ vector8end:
 tile9:
 vector9:
 	MOVD count+48(FP), R0
-	MOVD R0, 8(RSP)
+	MOVD R0, 16(RSP)
 
 again9:
 	MOVD  bias+112(FP), R0
@@ -30134,7 +30325,7 @@ written9:
 	WORD  $0x4e28f528 // fmax v8.4s, v9.4s, v8.4s
 	TST   $4, R0
 	BEQ   store9
-	VMOVQ $0x40c0000040c00000, $0x40c0000040c00000, V9
+	VORR  V16.B16, V16.B16, V9.B16
 	WORD  $0x4ea0f520 // fmin v0.4s, v9.4s, v0.4s
 	WORD  $0x4ea1f521 // fmin v1.4s, v9.4s, v1.4s
 	WORD  $0x4ea2f522 // fmin v2.4s, v9.4s, v2.4s
@@ -30163,9 +30354,9 @@ store9:
 	FMOVQ F7, (R1)
 	ADD   R2, R1, R1
 	FMOVQ F8, (R1)
-	MOVD  8(RSP), R16
+	MOVD  16(RSP), R16
 	SUBS  $1, R16, R16
-	MOVD  R16, 8(RSP)
+	MOVD  R16, 16(RSP)
 	BEQ   again9end
 	MOVD  yNext+56(FP), R0
 	LSL   $2, R0, R0
@@ -30206,7 +30397,7 @@ vector9end:
 tile10:
 vector10:
 	MOVD count+48(FP), R0
-	MOVD R0, 8(RSP)
+	MOVD R0, 16(RSP)
 
 again10:
 	MOVD  bias+112(FP), R0
@@ -30314,7 +30505,7 @@ written10:
 	WORD  $0x4e29f549 // fmax v9.4s, v10.4s, v9.4s
 	TST   $4, R0
 	BEQ   store10
-	VMOVQ $0x40c0000040c00000, $0x40c0000040c00000, V10
+	VORR  V16.B16, V16.B16, V10.B16
 	WORD  $0x4ea0f540 // fmin v0.4s, v10.4s, v0.4s
 	WORD  $0x4ea1f541 // fmin v1.4s, v10.4s, v1.4s
 	WORD  $0x4ea2f542 // fmin v2.4s, v10.4s, v2.4s
@@ -30346,9 +30537,9 @@ store10:
 	FMOVQ F8, (R1)
 	ADD   R2, R1, R1
 	FMOVQ F9, (R1)
-	MOVD  8(RSP), R16
+	MOVD  16(RSP), R16
 	SUBS  $1, R16, R16
-	MOVD  R16, 8(RSP)
+	MOVD  R16, 16(RSP)
 	BEQ   again10end
 	MOVD  yNext+56(FP), R0
 	LSL   $2, R0, R0
@@ -30389,7 +30580,7 @@ vector10end:
 tile11:
 vector11:
 	MOVD count+48(FP), R0
-	MOVD R0, 8(RSP)
+	MOVD R0, 16(RSP)
 
 again11:
 	MOVD  bias+112(FP), R0
@@ -30504,7 +30695,7 @@ written11:
 	WORD  $0x4e2af56a // fmax v10.4s, v11.4s, v10.4s
 	TST   $4, R0
 	BEQ   store11
-	VMOVQ $0x40c0000040c00000, $0x40c0000040c00000, V11
+	VORR  V16.B16, V16.B16, V11.B16
 	WORD  $0x4ea0f560 // fmin v0.4s, v11.4s, v0.4s
 	WORD  $0x4ea1f561 // fmin v1.4s, v11.4s, v1.4s
 	WORD  $0x4ea2f562 // fmin v2.4s, v11.4s, v2.4s
@@ -30539,9 +30730,9 @@ store11:
 	FMOVQ F9, (R1)
 	ADD   R2, R1, R1
 	FMOVQ F10, (R1)
-	MOVD  8(RSP), R16
+	MOVD  16(RSP), R16
 	SUBS  $1, R16, R16
-	MOVD  R16, 8(RSP)
+	MOVD  R16, 16(RSP)
 	BEQ   again11end
 	MOVD  yNext+56(FP), R0
 	LSL   $2, R0, R0
@@ -30582,7 +30773,7 @@ vector11end:
 tile12:
 vector12:
 	MOVD count+48(FP), R0
-	MOVD R0, 8(RSP)
+	MOVD R0, 16(RSP)
 
 again12:
 	MOVD  bias+112(FP), R0
@@ -30704,7 +30895,7 @@ written12:
 	WORD  $0x4e2bf58b // fmax v11.4s, v12.4s, v11.4s
 	TST   $4, R0
 	BEQ   store12
-	VMOVQ $0x40c0000040c00000, $0x40c0000040c00000, V12
+	VORR  V16.B16, V16.B16, V12.B16
 	WORD  $0x4ea0f580 // fmin v0.4s, v12.4s, v0.4s
 	WORD  $0x4ea1f581 // fmin v1.4s, v12.4s, v1.4s
 	WORD  $0x4ea2f582 // fmin v2.4s, v12.4s, v2.4s
@@ -30742,9 +30933,9 @@ store12:
 	FMOVQ F10, (R1)
 	ADD   R2, R1, R1
 	FMOVQ F11, (R1)
-	MOVD  8(RSP), R16
+	MOVD  16(RSP), R16
 	SUBS  $1, R16, R16
-	MOVD  R16, 8(RSP)
+	MOVD  R16, 16(RSP)
 	BEQ   again12end
 	MOVD  yNext+56(FP), R0
 	LSL   $2, R0, R0
@@ -30785,7 +30976,7 @@ vector12end:
 tile13:
 vector13:
 	MOVD count+48(FP), R0
-	MOVD R0, 8(RSP)
+	MOVD R0, 16(RSP)
 
 again13:
 	MOVD  bias+112(FP), R0
@@ -30916,7 +31107,7 @@ written13:
 	WORD  $0x4e2cf5ac // fmax v12.4s, v13.4s, v12.4s
 	TST   $4, R0
 	BEQ   store13
-	VMOVQ $0x40c0000040c00000, $0x40c0000040c00000, V13
+	VORR  V16.B16, V16.B16, V13.B16
 	WORD  $0x4ea0f5a0 // fmin v0.4s, v13.4s, v0.4s
 	WORD  $0x4ea1f5a1 // fmin v1.4s, v13.4s, v1.4s
 	WORD  $0x4ea2f5a2 // fmin v2.4s, v13.4s, v2.4s
@@ -30957,9 +31148,9 @@ store13:
 	FMOVQ F11, (R1)
 	ADD   R2, R1, R1
 	FMOVQ F12, (R1)
-	MOVD  8(RSP), R16
+	MOVD  16(RSP), R16
 	SUBS  $1, R16, R16
-	MOVD  R16, 8(RSP)
+	MOVD  R16, 16(RSP)
 	BEQ   again13end
 	MOVD  yNext+56(FP), R0
 	LSL   $2, R0, R0
@@ -31000,7 +31191,7 @@ vector13end:
 tile14:
 vector14:
 	MOVD count+48(FP), R0
-	MOVD R0, 8(RSP)
+	MOVD R0, 16(RSP)
 
 again14:
 	MOVD  bias+112(FP), R0
@@ -31138,7 +31329,7 @@ written14:
 	WORD  $0x4e2df5cd // fmax v13.4s, v14.4s, v13.4s
 	TST   $4, R0
 	BEQ   store14
-	VMOVQ $0x40c0000040c00000, $0x40c0000040c00000, V14
+	VORR  V16.B16, V16.B16, V14.B16
 	WORD  $0x4ea0f5c0 // fmin v0.4s, v14.4s, v0.4s
 	WORD  $0x4ea1f5c1 // fmin v1.4s, v14.4s, v1.4s
 	WORD  $0x4ea2f5c2 // fmin v2.4s, v14.4s, v2.4s
@@ -31182,9 +31373,9 @@ store14:
 	FMOVQ F12, (R1)
 	ADD   R2, R1, R1
 	FMOVQ F13, (R1)
-	MOVD  8(RSP), R16
+	MOVD  16(RSP), R16
 	SUBS  $1, R16, R16
-	MOVD  R16, 8(RSP)
+	MOVD  R16, 16(RSP)
 	BEQ   again14end
 	MOVD  yNext+56(FP), R0
 	LSL   $2, R0, R0
@@ -31225,7 +31416,7 @@ vector14end:
 tile15:
 vector15:
 	MOVD count+48(FP), R0
-	MOVD R0, 8(RSP)
+	MOVD R0, 16(RSP)
 
 again15:
 	MOVD  bias+112(FP), R0
@@ -31370,7 +31561,7 @@ written15:
 	WORD  $0x4e2ef5ee // fmax v14.4s, v15.4s, v14.4s
 	TST   $4, R0
 	BEQ   store15
-	VMOVQ $0x40c0000040c00000, $0x40c0000040c00000, V15
+	VORR  V16.B16, V16.B16, V15.B16
 	WORD  $0x4ea0f5e0 // fmin v0.4s, v15.4s, v0.4s
 	WORD  $0x4ea1f5e1 // fmin v1.4s, v15.4s, v1.4s
 	WORD  $0x4ea2f5e2 // fmin v2.4s, v15.4s, v2.4s
@@ -31417,9 +31608,9 @@ store15:
 	FMOVQ F13, (R1)
 	ADD   R2, R1, R1
 	FMOVQ F14, (R1)
-	MOVD  8(RSP), R16
+	MOVD  16(RSP), R16
 	SUBS  $1, R16, R16
-	MOVD  R16, 8(RSP)
+	MOVD  R16, 16(RSP)
 	BEQ   again15end
 	MOVD  yNext+56(FP), R0
 	LSL   $2, R0, R0
@@ -33368,26 +33559,26 @@ done:
 
 // func maxWindowsNEON(y *float32, chosen *int32, x *float32, xStep int, pitch int, rows int, columns int, n int, at int32, atStep int32, rowStep int32)
 TEXT ·maxWindowsNEON(SB), NOSPLIT, $0-76
-	MOVD $1, R0
-	VDUP R0, V10.S4
-	VDUP V10.S[0], V10.S4
-	MOVW at+64(FP), R0
-	VDUP R0, V9.S4
-	VDUP V9.S[0], V9.S4
-	MOVW rowStep+72(FP), R0
-	VDUP R0, V11.S4
-	VDUP V11.S[0], V11.S4
-	MOVW atStep+68(FP), R0
-	VDUP R0, V12.S4
-	VDUP V12.S[0], V12.S4
-	MOVD y+0(FP), R0
-	MOVD chosen+8(FP), R1
-	MOVD x+16(FP), R2
-	MOVD pitch+32(FP), R9
-	LSL  $2, R9, R9
-	MOVD xStep+24(FP), R10
-	LSL  $2, R10, R10
-	MOVD n+56(FP), R11
+	MOVD  $1, R0
+	VDUP  R0, V10.S4
+	VDUP  V10.S[0], V10.S4
+	MOVWU at+64(FP), R0
+	VDUP  R0, V9.S4
+	VDUP  V9.S[0], V9.S4
+	MOVWU rowStep+72(FP), R0
+	VDUP  R0, V11.S4
+	VDUP  V11.S[0], V11.S4
+	MOVWU atStep+68(FP), R0
+	VDUP  R0, V12.S4
+	VDUP  V12.S[0], V12.S4
+	MOVD  y+0(FP), R0
+	MOVD  chosen+8(FP), R1
+	MOVD  x+16(FP), R2
+	MOVD  pitch+32(FP), R9
+	LSL   $2, R9, R9
+	MOVD  xStep+24(FP), R10
+	LSL   $2, R10, R10
+	MOVD  n+56(FP), R11
 
 window:
 	FMOVQ (R2), F0
@@ -33428,26 +33619,26 @@ column:
 
 // func maxWindowsBackNEON(dx *float32, dy *float32, chosen *int32, xStep int, pitch int, rows int, columns int, n int, at int32, atStep int32, rowStep int32)
 TEXT ·maxWindowsBackNEON(SB), NOSPLIT, $0-76
-	MOVD $1, R0
-	VDUP R0, V10.S4
-	VDUP V10.S[0], V10.S4
-	MOVW at+64(FP), R0
-	VDUP R0, V9.S4
-	VDUP V9.S[0], V9.S4
-	MOVW rowStep+72(FP), R0
-	VDUP R0, V11.S4
-	VDUP V11.S[0], V11.S4
-	MOVW atStep+68(FP), R0
-	VDUP R0, V12.S4
-	VDUP V12.S[0], V12.S4
-	MOVD dy+8(FP), R0
-	MOVD chosen+16(FP), R1
-	MOVD dx+0(FP), R2
-	MOVD pitch+32(FP), R9
-	LSL  $2, R9, R9
-	MOVD xStep+24(FP), R10
-	LSL  $2, R10, R10
-	MOVD n+56(FP), R11
+	MOVD  $1, R0
+	VDUP  R0, V10.S4
+	VDUP  V10.S[0], V10.S4
+	MOVWU at+64(FP), R0
+	VDUP  R0, V9.S4
+	VDUP  V9.S[0], V9.S4
+	MOVWU rowStep+72(FP), R0
+	VDUP  R0, V11.S4
+	VDUP  V11.S[0], V11.S4
+	MOVWU atStep+68(FP), R0
+	VDUP  R0, V12.S4
+	VDUP  V12.S[0], V12.S4
+	MOVD  dy+8(FP), R0
+	MOVD  chosen+16(FP), R1
+	MOVD  dx+0(FP), R2
+	MOVD  pitch+32(FP), R9
+	LSL   $2, R9, R9
+	MOVD  xStep+24(FP), R10
+	LSL   $2, R10, R10
+	MOVD  n+56(FP), R11
 
 window:
 	FMOVQ (R0), F2
@@ -34859,6 +35050,8 @@ done:
 
 // func forwardReluNEON(y []float32, x []float32, p float32)
 TEXT ·forwardReluNEON(SB), NOSPLIT, $0-52
+	MOVD  $constantsNEON<>(SB), R17
+	FMOVQ 32(R17), F1
 	FMOVS p+48(FP), F0
 	VDUP  V0.S[0], V0.S4
 	MOVD  y_base+0(FP), R0
@@ -34869,21 +35062,17 @@ TEXT ·forwardReluNEON(SB), NOSPLIT, $0-52
 
 some:
 	FMOVQ (R2), F0
-	VMOVQ $0x0000000000000000, $0x0000000000000000, V1
-	WORD  $0x4e20f421 // fmax v1.4s, v1.4s, v0.4s
-	FMOVQ F1, (R0)
+	WORD  $0x4e21f400 // fmax v0.4s, v0.4s, v1.4s
+	FMOVQ F0, (R0)
 	FMOVQ 16(R2), F0
-	VMOVQ $0x0000000000000000, $0x0000000000000000, V1
-	WORD  $0x4e20f421 // fmax v1.4s, v1.4s, v0.4s
-	FMOVQ F1, 16(R0)
+	WORD  $0x4e21f400 // fmax v0.4s, v0.4s, v1.4s
+	FMOVQ F0, 16(R0)
 	FMOVQ 32(R2), F0
-	VMOVQ $0x0000000000000000, $0x0000000000000000, V1
-	WORD  $0x4e20f421 // fmax v1.4s, v1.4s, v0.4s
-	FMOVQ F1, 32(R0)
+	WORD  $0x4e21f400 // fmax v0.4s, v0.4s, v1.4s
+	FMOVQ F0, 32(R0)
 	FMOVQ 48(R2), F0
-	VMOVQ $0x0000000000000000, $0x0000000000000000, V1
-	WORD  $0x4e20f421 // fmax v1.4s, v1.4s, v0.4s
-	FMOVQ F1, 48(R0)
+	WORD  $0x4e21f400 // fmax v0.4s, v0.4s, v1.4s
+	FMOVQ F0, 48(R0)
 	ADD   $64, R2, R2
 	ADD   $64, R0, R0
 	SUBS  $16, R1, R1
@@ -34898,11 +35087,10 @@ next:
 	FMOVQ (R2), F0
 
 compute:
-	VMOVQ $0x0000000000000000, $0x0000000000000000, V1
-	WORD  $0x4e20f421 // fmax v1.4s, v1.4s, v0.4s
+	WORD  $0x4e21f400 // fmax v0.4s, v0.4s, v1.4s
 	CMP   $4, R1
 	BLT   storeRest
-	FMOVQ F1, (R0)
+	FMOVQ F0, (R0)
 	ADD   $16, R2, R2
 	ADD   $16, R0, R0
 	SUB   $4, R1, R1
@@ -34924,14 +35112,14 @@ first1:
 	B compute
 
 storeRest:
-	FMOVS F1, (R0)
+	FMOVS F0, (R0)
 	CMP   $2, R1
 	BLT   first2
 	ADD   $4, R0, R16
-	VST1  V1.S[1], (R16)
+	VST1  V0.S[1], (R16)
 	BEQ   first2
 	ADD   $8, R0, R16
-	VST1  V1.S[2], (R16)
+	VST1  V0.S[2], (R16)
 
 first2:
 done:
@@ -34939,6 +35127,8 @@ done:
 
 // func backwardReluNEON(dx []float32, dy []float32, v []float32, p float32, add bool)
 TEXT ·backwardReluNEON(SB), NOSPLIT, $0-77
+	MOVD  $constantsNEON<>(SB), R17
+	FMOVQ 32(R17), F2
 	FMOVS p+72(FP), F0
 	VDUP  V0.S[0], V0.S4
 	MOVD  dx_base+0(FP), R0
@@ -34952,8 +35142,7 @@ TEXT ·backwardReluNEON(SB), NOSPLIT, $0-77
 some:
 	FMOVQ (R2), F0
 	FMOVQ (R3), F1
-	VMOVQ $0x0000000000000000, $0x0000000000000000, V31
-	WORD  $0x6ebfe421 // fcmgt v1.4s, v1.4s, v31.4s
+	WORD  $0x6ea2e421 // fcmgt v1.4s, v1.4s, v2.4s
 	VAND  V1.B16, V0.B16, V0.B16
 	CMP   $0, R6
 	BEQ   store0
@@ -34964,8 +35153,7 @@ store0:
 	FMOVQ F0, (R0)
 	FMOVQ 16(R2), F0
 	FMOVQ 16(R3), F1
-	VMOVQ $0x0000000000000000, $0x0000000000000000, V31
-	WORD  $0x6ebfe421 // fcmgt v1.4s, v1.4s, v31.4s
+	WORD  $0x6ea2e421 // fcmgt v1.4s, v1.4s, v2.4s
 	VAND  V1.B16, V0.B16, V0.B16
 	CMP   $0, R6
 	BEQ   store1
@@ -34976,8 +35164,7 @@ store1:
 	FMOVQ F0, 16(R0)
 	FMOVQ 32(R2), F0
 	FMOVQ 32(R3), F1
-	VMOVQ $0x0000000000000000, $0x0000000000000000, V31
-	WORD  $0x6ebfe421 // fcmgt v1.4s, v1.4s, v31.4s
+	WORD  $0x6ea2e421 // fcmgt v1.4s, v1.4s, v2.4s
 	VAND  V1.B16, V0.B16, V0.B16
 	CMP   $0, R6
 	BEQ   store2
@@ -34988,8 +35175,7 @@ store2:
 	FMOVQ F0, 32(R0)
 	FMOVQ 48(R2), F0
 	FMOVQ 48(R3), F1
-	VMOVQ $0x0000000000000000, $0x0000000000000000, V31
-	WORD  $0x6ebfe421 // fcmgt v1.4s, v1.4s, v31.4s
+	WORD  $0x6ea2e421 // fcmgt v1.4s, v1.4s, v2.4s
 	VAND  V1.B16, V0.B16, V0.B16
 	CMP   $0, R6
 	BEQ   store3
@@ -35014,8 +35200,7 @@ next:
 	FMOVQ (R3), F1
 
 compute:
-	VMOVQ $0x0000000000000000, $0x0000000000000000, V31
-	WORD  $0x6ebfe421 // fcmgt v1.4s, v1.4s, v31.4s
+	WORD  $0x6ea2e421 // fcmgt v1.4s, v1.4s, v2.4s
 	VAND  V1.B16, V0.B16, V0.B16
 	CMP   $4, R1
 	BLT   storeRest
@@ -35088,6 +35273,8 @@ done:
 
 // func forwardLeakyReluNEON(y []float32, x []float32, p float32)
 TEXT ·forwardLeakyReluNEON(SB), NOSPLIT, $0-52
+	MOVD  $constantsNEON<>(SB), R17
+	FMOVQ 32(R17), F4
 	FMOVS p+48(FP), F0
 	VDUP  V0.S[0], V0.S4
 	MOVD  y_base+0(FP), R0
@@ -35098,26 +35285,22 @@ TEXT ·forwardLeakyReluNEON(SB), NOSPLIT, $0-52
 
 some:
 	FMOVQ (R2), F1
-	VMOVQ $0x0000000000000000, $0x0000000000000000, V31
-	WORD  $0x6e21e7e2 // fcmge v2.4s, v31.4s, v1.4s
+	WORD  $0x6e21e482 // fcmge v2.4s, v4.4s, v1.4s
 	WORD  $0x6e20dc23 // fmul v3.4s, v1.4s, v0.4s
 	VBIT  V2.B16, V3.B16, V1.B16
 	FMOVQ F1, (R0)
 	FMOVQ 16(R2), F1
-	VMOVQ $0x0000000000000000, $0x0000000000000000, V31
-	WORD  $0x6e21e7e2 // fcmge v2.4s, v31.4s, v1.4s
+	WORD  $0x6e21e482 // fcmge v2.4s, v4.4s, v1.4s
 	WORD  $0x6e20dc23 // fmul v3.4s, v1.4s, v0.4s
 	VBIT  V2.B16, V3.B16, V1.B16
 	FMOVQ F1, 16(R0)
 	FMOVQ 32(R2), F1
-	VMOVQ $0x0000000000000000, $0x0000000000000000, V31
-	WORD  $0x6e21e7e2 // fcmge v2.4s, v31.4s, v1.4s
+	WORD  $0x6e21e482 // fcmge v2.4s, v4.4s, v1.4s
 	WORD  $0x6e20dc23 // fmul v3.4s, v1.4s, v0.4s
 	VBIT  V2.B16, V3.B16, V1.B16
 	FMOVQ F1, 32(R0)
 	FMOVQ 48(R2), F1
-	VMOVQ $0x0000000000000000, $0x0000000000000000, V31
-	WORD  $0x6e21e7e2 // fcmge v2.4s, v31.4s, v1.4s
+	WORD  $0x6e21e482 // fcmge v2.4s, v4.4s, v1.4s
 	WORD  $0x6e20dc23 // fmul v3.4s, v1.4s, v0.4s
 	VBIT  V2.B16, V3.B16, V1.B16
 	FMOVQ F1, 48(R0)
@@ -35135,8 +35318,7 @@ next:
 	FMOVQ (R2), F1
 
 compute:
-	VMOVQ $0x0000000000000000, $0x0000000000000000, V31
-	WORD  $0x6e21e7e2 // fcmge v2.4s, v31.4s, v1.4s
+	WORD  $0x6e21e482 // fcmge v2.4s, v4.4s, v1.4s
 	WORD  $0x6e20dc23 // fmul v3.4s, v1.4s, v0.4s
 	VBIT  V2.B16, V3.B16, V1.B16
 	CMP   $4, R1
@@ -35178,6 +35360,8 @@ done:
 
 // func backwardLeakyReluNEON(dx []float32, dy []float32, v []float32, p float32, add bool)
 TEXT ·backwardLeakyReluNEON(SB), NOSPLIT, $0-77
+	MOVD  $constantsNEON<>(SB), R17
+	FMOVQ 32(R17), F4
 	FMOVS p+72(FP), F0
 	VDUP  V0.S[0], V0.S4
 	MOVD  dx_base+0(FP), R0
@@ -35191,8 +35375,7 @@ TEXT ·backwardLeakyReluNEON(SB), NOSPLIT, $0-77
 some:
 	FMOVQ (R2), F1
 	FMOVQ (R3), F2
-	VMOVQ $0x0000000000000000, $0x0000000000000000, V31
-	WORD  $0x6e22e7e2 // fcmge v2.4s, v31.4s, v2.4s
+	WORD  $0x6e22e482 // fcmge v2.4s, v4.4s, v2.4s
 	WORD  $0x6e20dc23 // fmul v3.4s, v1.4s, v0.4s
 	VBIT  V2.B16, V3.B16, V1.B16
 	CMP   $0, R6
@@ -35204,8 +35387,7 @@ store0:
 	FMOVQ F1, (R0)
 	FMOVQ 16(R2), F1
 	FMOVQ 16(R3), F2
-	VMOVQ $0x0000000000000000, $0x0000000000000000, V31
-	WORD  $0x6e22e7e2 // fcmge v2.4s, v31.4s, v2.4s
+	WORD  $0x6e22e482 // fcmge v2.4s, v4.4s, v2.4s
 	WORD  $0x6e20dc23 // fmul v3.4s, v1.4s, v0.4s
 	VBIT  V2.B16, V3.B16, V1.B16
 	CMP   $0, R6
@@ -35217,8 +35399,7 @@ store1:
 	FMOVQ F1, 16(R0)
 	FMOVQ 32(R2), F1
 	FMOVQ 32(R3), F2
-	VMOVQ $0x0000000000000000, $0x0000000000000000, V31
-	WORD  $0x6e22e7e2 // fcmge v2.4s, v31.4s, v2.4s
+	WORD  $0x6e22e482 // fcmge v2.4s, v4.4s, v2.4s
 	WORD  $0x6e20dc23 // fmul v3.4s, v1.4s, v0.4s
 	VBIT  V2.B16, V3.B16, V1.B16
 	CMP   $0, R6
@@ -35230,8 +35411,7 @@ store2:
 	FMOVQ F1, 32(R0)
 	FMOVQ 48(R2), F1
 	FMOVQ 48(R3), F2
-	VMOVQ $0x0000000000000000, $0x0000000000000000, V31
-	WORD  $0x6e22e7e2 // fcmge v2.4s, v31.4s, v2.4s
+	WORD  $0x6e22e482 // fcmge v2.4s, v4.4s, v2.4s
 	WORD  $0x6e20dc23 // fmul v3.4s, v1.4s, v0.4s
 	VBIT  V2.B16, V3.B16, V1.B16
 	CMP   $0, R6
@@ -35257,8 +35437,7 @@ next:
 	FMOVQ (R3), F2
 
 compute:
-	VMOVQ $0x0000000000000000, $0x0000000000000000, V31
-	WORD  $0x6e22e7e2 // fcmge v2.4s, v31.4s, v2.4s
+	WORD  $0x6e22e482 // fcmge v2.4s, v4.4s, v2.4s
 	WORD  $0x6e20dc23 // fmul v3.4s, v1.4s, v0.4s
 	VBIT  V2.B16, V3.B16, V1.B16
 	CMP   $4, R1
@@ -35332,6 +35511,22 @@ done:
 
 // func forwardTanhNEON(y []float32, x []float32, p float32)
 TEXT ·forwardTanhNEON(SB), NOSPLIT, $0-52
+	MOVD  $constantsNEON<>(SB), R17
+	FMOVQ 96(R17), F5
+	FMOVQ 48(R17), F6
+	FMOVQ 64(R17), F7
+	FMOVQ 80(R17), F8
+	FMOVQ 112(R17), F9
+	FMOVQ 128(R17), F10
+	FMOVQ 144(R17), F11
+	FMOVQ 160(R17), F12
+	FMOVQ 176(R17), F13
+	FMOVQ 192(R17), F14
+	FMOVQ 208(R17), F15
+	FMOVQ 224(R17), F16
+	FMOVQ 240(R17), F17
+	FMOVQ 256(R17), F18
+	FMOVQ 272(R17), F19
 	FMOVS p+48(FP), F0
 	VDUP  V0.S[0], V0.S4
 	MOVD  y_base+0(FP), R0
@@ -35342,159 +35537,119 @@ TEXT ·forwardTanhNEON(SB), NOSPLIT, $0-52
 
 some:
 	FMOVQ (R2), F0
-	VMOVQ $0x7fffffff7fffffff, $0x7fffffff7fffffff, V31
-	VAND  V31.B16, V0.B16, V1.B16
-	VMOVQ $0x4120000041200000, $0x4120000041200000, V2
-	WORD  $0x4ea1f442 // fmin v2.4s, v2.4s, v1.4s
-	WORD  $0x4e22d441 // fadd v1.4s, v2.4s, v2.4s
-	VMOVQ $0x3fb8aa3b3fb8aa3b, $0x3fb8aa3b3fb8aa3b, V2
-	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V3
-	VFMLA V2.S4, V1.S4, V3.S4
-	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V31
-	WORD  $0x4ebfd462 // fsub v2.4s, v3.4s, v31.4s
-	VMOVQ $0x3f3172183f317218, $0x3f3172183f317218, V31
-	VFMLS V31.S4, V2.S4, V1.S4
-	VMOVQ $0xb102e308b102e308, $0xb102e308b102e308, V31
-	VFMLS V31.S4, V2.S4, V1.S4
-	VMOVQ $0x3950927239509272, $0x3950927239509272, V2
-	VMOVQ $0x3ab6a18b3ab6a18b, $0x3ab6a18b3ab6a18b, V4
-	VFMLA V2.S4, V1.S4, V4.S4
-	VMOVQ $0x3c0888703c088870, $0x3c0888703c088870, V2
-	VFMLA V4.S4, V1.S4, V2.S4
-	VMOVQ $0x3d2aaa753d2aaa75, $0x3d2aaa753d2aaa75, V4
-	VFMLA V2.S4, V1.S4, V4.S4
-	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V2
-	VFMLA V4.S4, V1.S4, V2.S4
-	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V4
-	VFMLA V2.S4, V1.S4, V4.S4
-	WORD  $0x6e21dc22 // fmul v2.4s, v1.4s, v1.4s
-	VFMLA V4.S4, V2.S4, V1.S4
-	VSHL  $23, V3.S4, V2.S4
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
-	WORD  $0x4ebfd443 // fsub v3.4s, v2.4s, v31.4s
+	VAND  V6.B16, V0.B16, V1.B16
+	WORD  $0x4ea7f421 // fmin v1.4s, v1.4s, v7.4s
+	WORD  $0x4e21d421 // fadd v1.4s, v1.4s, v1.4s
+	VORR  V5.B16, V5.B16, V2.B16
+	VFMLA V8.S4, V1.S4, V2.S4
+	WORD  $0x4ea5d443 // fsub v3.4s, v2.4s, v5.4s
+	VFMLS V9.S4, V3.S4, V1.S4
+	VFMLS V10.S4, V3.S4, V1.S4
+	VORR  V12.B16, V12.B16, V3.B16
+	VFMLA V11.S4, V1.S4, V3.S4
+	VORR  V13.B16, V13.B16, V4.B16
+	VFMLA V3.S4, V1.S4, V4.S4
+	VORR  V14.B16, V14.B16, V3.B16
+	VFMLA V4.S4, V1.S4, V3.S4
+	VORR  V15.B16, V15.B16, V4.B16
+	VFMLA V3.S4, V1.S4, V4.S4
+	VORR  V16.B16, V16.B16, V3.B16
+	VFMLA V4.S4, V1.S4, V3.S4
+	WORD  $0x6e21dc24 // fmul v4.4s, v1.4s, v1.4s
+	VFMLA V3.S4, V4.S4, V1.S4
+	VSHL  $23, V2.S4, V2.S4
+	WORD  $0x4eb1d443 // fsub v3.4s, v2.4s, v17.4s
 	VFMLA V1.S4, V2.S4, V3.S4
-	VMOVQ $0x4000000040000000, $0x4000000040000000, V31
-	WORD  $0x4e3fd461 // fadd v1.4s, v3.4s, v31.4s
+	WORD  $0x4e32d461 // fadd v1.4s, v3.4s, v18.4s
 	WORD  $0x6e21fc61 // fdiv v1.4s, v3.4s, v1.4s
-	VMOVQ $0x8000000080000000, $0x8000000080000000, V31
-	VAND  V31.B16, V0.B16, V0.B16
+	VAND  V19.B16, V0.B16, V0.B16
 	VEOR  V0.B16, V1.B16, V0.B16
 	FMOVQ F0, (R0)
 	FMOVQ 16(R2), F0
-	VMOVQ $0x7fffffff7fffffff, $0x7fffffff7fffffff, V31
-	VAND  V31.B16, V0.B16, V1.B16
-	VMOVQ $0x4120000041200000, $0x4120000041200000, V2
-	WORD  $0x4ea1f442 // fmin v2.4s, v2.4s, v1.4s
-	WORD  $0x4e22d441 // fadd v1.4s, v2.4s, v2.4s
-	VMOVQ $0x3fb8aa3b3fb8aa3b, $0x3fb8aa3b3fb8aa3b, V2
-	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V3
-	VFMLA V2.S4, V1.S4, V3.S4
-	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V31
-	WORD  $0x4ebfd462 // fsub v2.4s, v3.4s, v31.4s
-	VMOVQ $0x3f3172183f317218, $0x3f3172183f317218, V31
-	VFMLS V31.S4, V2.S4, V1.S4
-	VMOVQ $0xb102e308b102e308, $0xb102e308b102e308, V31
-	VFMLS V31.S4, V2.S4, V1.S4
-	VMOVQ $0x3950927239509272, $0x3950927239509272, V2
-	VMOVQ $0x3ab6a18b3ab6a18b, $0x3ab6a18b3ab6a18b, V4
-	VFMLA V2.S4, V1.S4, V4.S4
-	VMOVQ $0x3c0888703c088870, $0x3c0888703c088870, V2
-	VFMLA V4.S4, V1.S4, V2.S4
-	VMOVQ $0x3d2aaa753d2aaa75, $0x3d2aaa753d2aaa75, V4
-	VFMLA V2.S4, V1.S4, V4.S4
-	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V2
-	VFMLA V4.S4, V1.S4, V2.S4
-	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V4
-	VFMLA V2.S4, V1.S4, V4.S4
-	WORD  $0x6e21dc22 // fmul v2.4s, v1.4s, v1.4s
-	VFMLA V4.S4, V2.S4, V1.S4
-	VSHL  $23, V3.S4, V2.S4
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
-	WORD  $0x4ebfd443 // fsub v3.4s, v2.4s, v31.4s
+	VAND  V6.B16, V0.B16, V1.B16
+	WORD  $0x4ea7f421 // fmin v1.4s, v1.4s, v7.4s
+	WORD  $0x4e21d421 // fadd v1.4s, v1.4s, v1.4s
+	VORR  V5.B16, V5.B16, V2.B16
+	VFMLA V8.S4, V1.S4, V2.S4
+	WORD  $0x4ea5d443 // fsub v3.4s, v2.4s, v5.4s
+	VFMLS V9.S4, V3.S4, V1.S4
+	VFMLS V10.S4, V3.S4, V1.S4
+	VORR  V12.B16, V12.B16, V3.B16
+	VFMLA V11.S4, V1.S4, V3.S4
+	VORR  V13.B16, V13.B16, V4.B16
+	VFMLA V3.S4, V1.S4, V4.S4
+	VORR  V14.B16, V14.B16, V3.B16
+	VFMLA V4.S4, V1.S4, V3.S4
+	VORR  V15.B16, V15.B16, V4.B16
+	VFMLA V3.S4, V1.S4, V4.S4
+	VORR  V16.B16, V16.B16, V3.B16
+	VFMLA V4.S4, V1.S4, V3.S4
+	WORD  $0x6e21dc24 // fmul v4.4s, v1.4s, v1.4s
+	VFMLA V3.S4, V4.S4, V1.S4
+	VSHL  $23, V2.S4, V2.S4
+	WORD  $0x4eb1d443 // fsub v3.4s, v2.4s, v17.4s
 	VFMLA V1.S4, V2.S4, V3.S4
-	VMOVQ $0x4000000040000000, $0x4000000040000000, V31
-	WORD  $0x4e3fd461 // fadd v1.4s, v3.4s, v31.4s
+	WORD  $0x4e32d461 // fadd v1.4s, v3.4s, v18.4s
 	WORD  $0x6e21fc61 // fdiv v1.4s, v3.4s, v1.4s
-	VMOVQ $0x8000000080000000, $0x8000000080000000, V31
-	VAND  V31.B16, V0.B16, V0.B16
+	VAND  V19.B16, V0.B16, V0.B16
 	VEOR  V0.B16, V1.B16, V0.B16
 	FMOVQ F0, 16(R0)
 	FMOVQ 32(R2), F0
-	VMOVQ $0x7fffffff7fffffff, $0x7fffffff7fffffff, V31
-	VAND  V31.B16, V0.B16, V1.B16
-	VMOVQ $0x4120000041200000, $0x4120000041200000, V2
-	WORD  $0x4ea1f442 // fmin v2.4s, v2.4s, v1.4s
-	WORD  $0x4e22d441 // fadd v1.4s, v2.4s, v2.4s
-	VMOVQ $0x3fb8aa3b3fb8aa3b, $0x3fb8aa3b3fb8aa3b, V2
-	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V3
-	VFMLA V2.S4, V1.S4, V3.S4
-	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V31
-	WORD  $0x4ebfd462 // fsub v2.4s, v3.4s, v31.4s
-	VMOVQ $0x3f3172183f317218, $0x3f3172183f317218, V31
-	VFMLS V31.S4, V2.S4, V1.S4
-	VMOVQ $0xb102e308b102e308, $0xb102e308b102e308, V31
-	VFMLS V31.S4, V2.S4, V1.S4
-	VMOVQ $0x3950927239509272, $0x3950927239509272, V2
-	VMOVQ $0x3ab6a18b3ab6a18b, $0x3ab6a18b3ab6a18b, V4
-	VFMLA V2.S4, V1.S4, V4.S4
-	VMOVQ $0x3c0888703c088870, $0x3c0888703c088870, V2
-	VFMLA V4.S4, V1.S4, V2.S4
-	VMOVQ $0x3d2aaa753d2aaa75, $0x3d2aaa753d2aaa75, V4
-	VFMLA V2.S4, V1.S4, V4.S4
-	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V2
-	VFMLA V4.S4, V1.S4, V2.S4
-	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V4
-	VFMLA V2.S4, V1.S4, V4.S4
-	WORD  $0x6e21dc22 // fmul v2.4s, v1.4s, v1.4s
-	VFMLA V4.S4, V2.S4, V1.S4
-	VSHL  $23, V3.S4, V2.S4
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
-	WORD  $0x4ebfd443 // fsub v3.4s, v2.4s, v31.4s
+	VAND  V6.B16, V0.B16, V1.B16
+	WORD  $0x4ea7f421 // fmin v1.4s, v1.4s, v7.4s
+	WORD  $0x4e21d421 // fadd v1.4s, v1.4s, v1.4s
+	VORR  V5.B16, V5.B16, V2.B16
+	VFMLA V8.S4, V1.S4, V2.S4
+	WORD  $0x4ea5d443 // fsub v3.4s, v2.4s, v5.4s
+	VFMLS V9.S4, V3.S4, V1.S4
+	VFMLS V10.S4, V3.S4, V1.S4
+	VORR  V12.B16, V12.B16, V3.B16
+	VFMLA V11.S4, V1.S4, V3.S4
+	VORR  V13.B16, V13.B16, V4.B16
+	VFMLA V3.S4, V1.S4, V4.S4
+	VORR  V14.B16, V14.B16, V3.B16
+	VFMLA V4.S4, V1.S4, V3.S4
+	VORR  V15.B16, V15.B16, V4.B16
+	VFMLA V3.S4, V1.S4, V4.S4
+	VORR  V16.B16, V16.B16, V3.B16
+	VFMLA V4.S4, V1.S4, V3.S4
+	WORD  $0x6e21dc24 // fmul v4.4s, v1.4s, v1.4s
+	VFMLA V3.S4, V4.S4, V1.S4
+	VSHL  $23, V2.S4, V2.S4
+	WORD  $0x4eb1d443 // fsub v3.4s, v2.4s, v17.4s
 	VFMLA V1.S4, V2.S4, V3.S4
-	VMOVQ $0x4000000040000000, $0x4000000040000000, V31
-	WORD  $0x4e3fd461 // fadd v1.4s, v3.4s, v31.4s
+	WORD  $0x4e32d461 // fadd v1.4s, v3.4s, v18.4s
 	WORD  $0x6e21fc61 // fdiv v1.4s, v3.4s, v1.4s
-	VMOVQ $0x8000000080000000, $0x8000000080000000, V31
-	VAND  V31.B16, V0.B16, V0.B16
+	VAND  V19.B16, V0.B16, V0.B16
 	VEOR  V0.B16, V1.B16, V0.B16
 	FMOVQ F0, 32(R0)
 	FMOVQ 48(R2), F0
-	VMOVQ $0x7fffffff7fffffff, $0x7fffffff7fffffff, V31
-	VAND  V31.B16, V0.B16, V1.B16
-	VMOVQ $0x4120000041200000, $0x4120000041200000, V2
-	WORD  $0x4ea1f442 // fmin v2.4s, v2.4s, v1.4s
-	WORD  $0x4e22d441 // fadd v1.4s, v2.4s, v2.4s
-	VMOVQ $0x3fb8aa3b3fb8aa3b, $0x3fb8aa3b3fb8aa3b, V2
-	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V3
-	VFMLA V2.S4, V1.S4, V3.S4
-	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V31
-	WORD  $0x4ebfd462 // fsub v2.4s, v3.4s, v31.4s
-	VMOVQ $0x3f3172183f317218, $0x3f3172183f317218, V31
-	VFMLS V31.S4, V2.S4, V1.S4
-	VMOVQ $0xb102e308b102e308, $0xb102e308b102e308, V31
-	VFMLS V31.S4, V2.S4, V1.S4
-	VMOVQ $0x3950927239509272, $0x3950927239509272, V2
-	VMOVQ $0x3ab6a18b3ab6a18b, $0x3ab6a18b3ab6a18b, V4
-	VFMLA V2.S4, V1.S4, V4.S4
-	VMOVQ $0x3c0888703c088870, $0x3c0888703c088870, V2
-	VFMLA V4.S4, V1.S4, V2.S4
-	VMOVQ $0x3d2aaa753d2aaa75, $0x3d2aaa753d2aaa75, V4
-	VFMLA V2.S4, V1.S4, V4.S4
-	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V2
-	VFMLA V4.S4, V1.S4, V2.S4
-	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V4
-	VFMLA V2.S4, V1.S4, V4.S4
-	WORD  $0x6e21dc22 // fmul v2.4s, v1.4s, v1.4s
-	VFMLA V4.S4, V2.S4, V1.S4
-	VSHL  $23, V3.S4, V2.S4
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
-	WORD  $0x4ebfd443 // fsub v3.4s, v2.4s, v31.4s
+	VAND  V6.B16, V0.B16, V1.B16
+	WORD  $0x4ea7f421 // fmin v1.4s, v1.4s, v7.4s
+	WORD  $0x4e21d421 // fadd v1.4s, v1.4s, v1.4s
+	VORR  V5.B16, V5.B16, V2.B16
+	VFMLA V8.S4, V1.S4, V2.S4
+	WORD  $0x4ea5d443 // fsub v3.4s, v2.4s, v5.4s
+	VFMLS V9.S4, V3.S4, V1.S4
+	VFMLS V10.S4, V3.S4, V1.S4
+	VORR  V12.B16, V12.B16, V3.B16
+	VFMLA V11.S4, V1.S4, V3.S4
+	VORR  V13.B16, V13.B16, V4.B16
+	VFMLA V3.S4, V1.S4, V4.S4
+	VORR  V14.B16, V14.B16, V3.B16
+	VFMLA V4.S4, V1.S4, V3.S4
+	VORR  V15.B16, V15.B16, V4.B16
+	VFMLA V3.S4, V1.S4, V4.S4
+	VORR  V16.B16, V16.B16, V3.B16
+	VFMLA V4.S4, V1.S4, V3.S4
+	WORD  $0x6e21dc24 // fmul v4.4s, v1.4s, v1.4s
+	VFMLA V3.S4, V4.S4, V1.S4
+	VSHL  $23, V2.S4, V2.S4
+	WORD  $0x4eb1d443 // fsub v3.4s, v2.4s, v17.4s
 	VFMLA V1.S4, V2.S4, V3.S4
-	VMOVQ $0x4000000040000000, $0x4000000040000000, V31
-	WORD  $0x4e3fd461 // fadd v1.4s, v3.4s, v31.4s
+	WORD  $0x4e32d461 // fadd v1.4s, v3.4s, v18.4s
 	WORD  $0x6e21fc61 // fdiv v1.4s, v3.4s, v1.4s
-	VMOVQ $0x8000000080000000, $0x8000000080000000, V31
-	VAND  V31.B16, V0.B16, V0.B16
+	VAND  V19.B16, V0.B16, V0.B16
 	VEOR  V0.B16, V1.B16, V0.B16
 	FMOVQ F0, 48(R0)
 	ADD   $64, R2, R2
@@ -35511,42 +35666,32 @@ next:
 	FMOVQ (R2), F0
 
 compute:
-	VMOVQ $0x7fffffff7fffffff, $0x7fffffff7fffffff, V31
-	VAND  V31.B16, V0.B16, V1.B16
-	VMOVQ $0x4120000041200000, $0x4120000041200000, V2
-	WORD  $0x4ea1f442 // fmin v2.4s, v2.4s, v1.4s
-	WORD  $0x4e22d441 // fadd v1.4s, v2.4s, v2.4s
-	VMOVQ $0x3fb8aa3b3fb8aa3b, $0x3fb8aa3b3fb8aa3b, V2
-	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V3
-	VFMLA V2.S4, V1.S4, V3.S4
-	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V31
-	WORD  $0x4ebfd462 // fsub v2.4s, v3.4s, v31.4s
-	VMOVQ $0x3f3172183f317218, $0x3f3172183f317218, V31
-	VFMLS V31.S4, V2.S4, V1.S4
-	VMOVQ $0xb102e308b102e308, $0xb102e308b102e308, V31
-	VFMLS V31.S4, V2.S4, V1.S4
-	VMOVQ $0x3950927239509272, $0x3950927239509272, V2
-	VMOVQ $0x3ab6a18b3ab6a18b, $0x3ab6a18b3ab6a18b, V4
-	VFMLA V2.S4, V1.S4, V4.S4
-	VMOVQ $0x3c0888703c088870, $0x3c0888703c088870, V2
-	VFMLA V4.S4, V1.S4, V2.S4
-	VMOVQ $0x3d2aaa753d2aaa75, $0x3d2aaa753d2aaa75, V4
-	VFMLA V2.S4, V1.S4, V4.S4
-	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V2
-	VFMLA V4.S4, V1.S4, V2.S4
-	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V4
-	VFMLA V2.S4, V1.S4, V4.S4
-	WORD  $0x6e21dc22 // fmul v2.4s, v1.4s, v1.4s
-	VFMLA V4.S4, V2.S4, V1.S4
-	VSHL  $23, V3.S4, V2.S4
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
-	WORD  $0x4ebfd443 // fsub v3.4s, v2.4s, v31.4s
+	VAND  V6.B16, V0.B16, V1.B16
+	WORD  $0x4ea7f421 // fmin v1.4s, v1.4s, v7.4s
+	WORD  $0x4e21d421 // fadd v1.4s, v1.4s, v1.4s
+	VORR  V5.B16, V5.B16, V2.B16
+	VFMLA V8.S4, V1.S4, V2.S4
+	WORD  $0x4ea5d443 // fsub v3.4s, v2.4s, v5.4s
+	VFMLS V9.S4, V3.S4, V1.S4
+	VFMLS V10.S4, V3.S4, V1.S4
+	VORR  V12.B16, V12.B16, V3.B16
+	VFMLA V11.S4, V1.S4, V3.S4
+	VORR  V13.B16, V13.B16, V4.B16
+	VFMLA V3.S4, V1.S4, V4.S4
+	VORR  V14.B16, V14.B16, V3.B16
+	VFMLA V4.S4, V1.S4, V3.S4
+	VORR  V15.B16, V15.B16, V4.B16
+	VFMLA V3.S4, V1.S4, V4.S4
+	VORR  V16.B16, V16.B16, V3.B16
+	VFMLA V4.S4, V1.S4, V3.S4
+	WORD  $0x6e21dc24 // fmul v4.4s, v1.4s, v1.4s
+	VFMLA V3.S4, V4.S4, V1.S4
+	VSHL  $23, V2.S4, V2.S4
+	WORD  $0x4eb1d443 // fsub v3.4s, v2.4s, v17.4s
 	VFMLA V1.S4, V2.S4, V3.S4
-	VMOVQ $0x4000000040000000, $0x4000000040000000, V31
-	WORD  $0x4e3fd461 // fadd v1.4s, v3.4s, v31.4s
+	WORD  $0x4e32d461 // fadd v1.4s, v3.4s, v18.4s
 	WORD  $0x6e21fc61 // fdiv v1.4s, v3.4s, v1.4s
-	VMOVQ $0x8000000080000000, $0x8000000080000000, V31
-	VAND  V31.B16, V0.B16, V0.B16
+	VAND  V19.B16, V0.B16, V0.B16
 	VEOR  V0.B16, V1.B16, V0.B16
 	CMP   $4, R1
 	BLT   storeRest
@@ -35587,6 +35732,8 @@ done:
 
 // func backwardTanhNEON(dx []float32, dy []float32, v []float32, p float32, add bool)
 TEXT ·backwardTanhNEON(SB), NOSPLIT, $0-77
+	MOVD  $constantsNEON<>(SB), R17
+	FMOVQ 240(R17), F4
 	FMOVS p+72(FP), F0
 	VDUP  V0.S[0], V0.S4
 	MOVD  dx_base+0(FP), R0
@@ -35600,7 +35747,7 @@ TEXT ·backwardTanhNEON(SB), NOSPLIT, $0-77
 some:
 	FMOVQ (R2), F0
 	FMOVQ (R3), F1
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V2
+	VORR  V4.B16, V4.B16, V2.B16
 	WORD  $0x4ea1d443 // fsub v3.4s, v2.4s, v1.4s
 	WORD  $0x4e21d441 // fadd v1.4s, v2.4s, v1.4s
 	WORD  $0x6e21dc61 // fmul v1.4s, v3.4s, v1.4s
@@ -35614,7 +35761,7 @@ store0:
 	FMOVQ F0, (R0)
 	FMOVQ 16(R2), F0
 	FMOVQ 16(R3), F1
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V2
+	VORR  V4.B16, V4.B16, V2.B16
 	WORD  $0x4ea1d443 // fsub v3.4s, v2.4s, v1.4s
 	WORD  $0x4e21d441 // fadd v1.4s, v2.4s, v1.4s
 	WORD  $0x6e21dc61 // fmul v1.4s, v3.4s, v1.4s
@@ -35628,7 +35775,7 @@ store1:
 	FMOVQ F0, 16(R0)
 	FMOVQ 32(R2), F0
 	FMOVQ 32(R3), F1
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V2
+	VORR  V4.B16, V4.B16, V2.B16
 	WORD  $0x4ea1d443 // fsub v3.4s, v2.4s, v1.4s
 	WORD  $0x4e21d441 // fadd v1.4s, v2.4s, v1.4s
 	WORD  $0x6e21dc61 // fmul v1.4s, v3.4s, v1.4s
@@ -35642,7 +35789,7 @@ store2:
 	FMOVQ F0, 32(R0)
 	FMOVQ 48(R2), F0
 	FMOVQ 48(R3), F1
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V2
+	VORR  V4.B16, V4.B16, V2.B16
 	WORD  $0x4ea1d443 // fsub v3.4s, v2.4s, v1.4s
 	WORD  $0x4e21d441 // fadd v1.4s, v2.4s, v1.4s
 	WORD  $0x6e21dc61 // fmul v1.4s, v3.4s, v1.4s
@@ -35670,7 +35817,7 @@ next:
 	FMOVQ (R3), F1
 
 compute:
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V2
+	VORR  V4.B16, V4.B16, V2.B16
 	WORD  $0x4ea1d443 // fsub v3.4s, v2.4s, v1.4s
 	WORD  $0x4e21d441 // fadd v1.4s, v2.4s, v1.4s
 	WORD  $0x6e21dc61 // fmul v1.4s, v3.4s, v1.4s
@@ -35746,6 +35893,21 @@ done:
 
 // func forwardSigmoidNEON(y []float32, x []float32, p float32)
 TEXT ·forwardSigmoidNEON(SB), NOSPLIT, $0-52
+	MOVD  $constantsNEON<>(SB), R17
+	FMOVQ 240(R17), F4
+	FMOVQ 96(R17), F5
+	FMOVQ 80(R17), F6
+	FMOVQ 112(R17), F7
+	FMOVQ 128(R17), F8
+	FMOVQ 144(R17), F9
+	FMOVQ 160(R17), F10
+	FMOVQ 176(R17), F11
+	FMOVQ 192(R17), F12
+	FMOVQ 208(R17), F13
+	FMOVQ 224(R17), F14
+	FMOVQ 272(R17), F15
+	FMOVQ 288(R17), F16
+	FMOVQ 304(R17), F17
 	FMOVS p+48(FP), F0
 	VDUP  V0.S[0], V0.S4
 	MOVD  y_base+0(FP), R0
@@ -35756,155 +35918,115 @@ TEXT ·forwardSigmoidNEON(SB), NOSPLIT, $0-52
 
 some:
 	FMOVQ (R2), F0
-	VMOVQ $0x8000000080000000, $0x8000000080000000, V31
-	VEOR  V31.B16, V0.B16, V0.B16
-	VMOVQ $0xc2b00000c2b00000, $0xc2b00000c2b00000, V1
-	WORD  $0x4e20f421 // fmax v1.4s, v1.4s, v0.4s
-	VMOVQ $0x42b2000042b20000, $0x42b2000042b20000, V0
-	WORD  $0x4ea1f400 // fmin v0.4s, v0.4s, v1.4s
-	VMOVQ $0x3fb8aa3b3fb8aa3b, $0x3fb8aa3b3fb8aa3b, V1
-	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V2
-	VFMLA V1.S4, V0.S4, V2.S4
-	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V31
-	WORD  $0x4ebfd441 // fsub v1.4s, v2.4s, v31.4s
-	VMOVQ $0x3f3172183f317218, $0x3f3172183f317218, V31
-	VFMLS V31.S4, V1.S4, V0.S4
-	VMOVQ $0xb102e308b102e308, $0xb102e308b102e308, V31
-	VFMLS V31.S4, V1.S4, V0.S4
-	VMOVQ $0x3950927239509272, $0x3950927239509272, V1
-	VMOVQ $0x3ab6a18b3ab6a18b, $0x3ab6a18b3ab6a18b, V3
-	VFMLA V1.S4, V0.S4, V3.S4
-	VMOVQ $0x3c0888703c088870, $0x3c0888703c088870, V1
-	VFMLA V3.S4, V0.S4, V1.S4
-	VMOVQ $0x3d2aaa753d2aaa75, $0x3d2aaa753d2aaa75, V3
-	VFMLA V1.S4, V0.S4, V3.S4
-	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V1
-	VFMLA V3.S4, V0.S4, V1.S4
-	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V3
-	VFMLA V1.S4, V0.S4, V3.S4
-	WORD  $0x6e20dc01 // fmul v1.4s, v0.4s, v0.4s
-	VFMLA V3.S4, V1.S4, V0.S4
-	VSHL  $23, V2.S4, V1.S4
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
-	WORD  $0x4e3fd400 // fadd v0.4s, v0.4s, v31.4s
+	VEOR  V15.B16, V0.B16, V0.B16
+	WORD  $0x4e30f400 // fmax v0.4s, v0.4s, v16.4s
+	WORD  $0x4eb1f400 // fmin v0.4s, v0.4s, v17.4s
+	VORR  V5.B16, V5.B16, V1.B16
+	VFMLA V6.S4, V0.S4, V1.S4
+	WORD  $0x4ea5d422 // fsub v2.4s, v1.4s, v5.4s
+	VFMLS V7.S4, V2.S4, V0.S4
+	VFMLS V8.S4, V2.S4, V0.S4
+	VORR  V10.B16, V10.B16, V2.B16
+	VFMLA V9.S4, V0.S4, V2.S4
+	VORR  V11.B16, V11.B16, V3.B16
+	VFMLA V2.S4, V0.S4, V3.S4
+	VORR  V12.B16, V12.B16, V2.B16
+	VFMLA V3.S4, V0.S4, V2.S4
+	VORR  V13.B16, V13.B16, V3.B16
+	VFMLA V2.S4, V0.S4, V3.S4
+	VORR  V14.B16, V14.B16, V2.B16
+	VFMLA V3.S4, V0.S4, V2.S4
+	WORD  $0x6e20dc03 // fmul v3.4s, v0.4s, v0.4s
+	VFMLA V2.S4, V3.S4, V0.S4
+	VSHL  $23, V1.S4, V1.S4
+	WORD  $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
 	WORD  $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V1
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
-	WORD  $0x4e3fd400 // fadd v0.4s, v0.4s, v31.4s
+	VORR  V4.B16, V4.B16, V1.B16
+	WORD  $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
 	WORD  $0x6e20fc20 // fdiv v0.4s, v1.4s, v0.4s
 	FMOVQ F0, (R0)
 	FMOVQ 16(R2), F0
-	VMOVQ $0x8000000080000000, $0x8000000080000000, V31
-	VEOR  V31.B16, V0.B16, V0.B16
-	VMOVQ $0xc2b00000c2b00000, $0xc2b00000c2b00000, V1
-	WORD  $0x4e20f421 // fmax v1.4s, v1.4s, v0.4s
-	VMOVQ $0x42b2000042b20000, $0x42b2000042b20000, V0
-	WORD  $0x4ea1f400 // fmin v0.4s, v0.4s, v1.4s
-	VMOVQ $0x3fb8aa3b3fb8aa3b, $0x3fb8aa3b3fb8aa3b, V1
-	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V2
-	VFMLA V1.S4, V0.S4, V2.S4
-	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V31
-	WORD  $0x4ebfd441 // fsub v1.4s, v2.4s, v31.4s
-	VMOVQ $0x3f3172183f317218, $0x3f3172183f317218, V31
-	VFMLS V31.S4, V1.S4, V0.S4
-	VMOVQ $0xb102e308b102e308, $0xb102e308b102e308, V31
-	VFMLS V31.S4, V1.S4, V0.S4
-	VMOVQ $0x3950927239509272, $0x3950927239509272, V1
-	VMOVQ $0x3ab6a18b3ab6a18b, $0x3ab6a18b3ab6a18b, V3
-	VFMLA V1.S4, V0.S4, V3.S4
-	VMOVQ $0x3c0888703c088870, $0x3c0888703c088870, V1
-	VFMLA V3.S4, V0.S4, V1.S4
-	VMOVQ $0x3d2aaa753d2aaa75, $0x3d2aaa753d2aaa75, V3
-	VFMLA V1.S4, V0.S4, V3.S4
-	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V1
-	VFMLA V3.S4, V0.S4, V1.S4
-	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V3
-	VFMLA V1.S4, V0.S4, V3.S4
-	WORD  $0x6e20dc01 // fmul v1.4s, v0.4s, v0.4s
-	VFMLA V3.S4, V1.S4, V0.S4
-	VSHL  $23, V2.S4, V1.S4
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
-	WORD  $0x4e3fd400 // fadd v0.4s, v0.4s, v31.4s
+	VEOR  V15.B16, V0.B16, V0.B16
+	WORD  $0x4e30f400 // fmax v0.4s, v0.4s, v16.4s
+	WORD  $0x4eb1f400 // fmin v0.4s, v0.4s, v17.4s
+	VORR  V5.B16, V5.B16, V1.B16
+	VFMLA V6.S4, V0.S4, V1.S4
+	WORD  $0x4ea5d422 // fsub v2.4s, v1.4s, v5.4s
+	VFMLS V7.S4, V2.S4, V0.S4
+	VFMLS V8.S4, V2.S4, V0.S4
+	VORR  V10.B16, V10.B16, V2.B16
+	VFMLA V9.S4, V0.S4, V2.S4
+	VORR  V11.B16, V11.B16, V3.B16
+	VFMLA V2.S4, V0.S4, V3.S4
+	VORR  V12.B16, V12.B16, V2.B16
+	VFMLA V3.S4, V0.S4, V2.S4
+	VORR  V13.B16, V13.B16, V3.B16
+	VFMLA V2.S4, V0.S4, V3.S4
+	VORR  V14.B16, V14.B16, V2.B16
+	VFMLA V3.S4, V0.S4, V2.S4
+	WORD  $0x6e20dc03 // fmul v3.4s, v0.4s, v0.4s
+	VFMLA V2.S4, V3.S4, V0.S4
+	VSHL  $23, V1.S4, V1.S4
+	WORD  $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
 	WORD  $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V1
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
-	WORD  $0x4e3fd400 // fadd v0.4s, v0.4s, v31.4s
+	VORR  V4.B16, V4.B16, V1.B16
+	WORD  $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
 	WORD  $0x6e20fc20 // fdiv v0.4s, v1.4s, v0.4s
 	FMOVQ F0, 16(R0)
 	FMOVQ 32(R2), F0
-	VMOVQ $0x8000000080000000, $0x8000000080000000, V31
-	VEOR  V31.B16, V0.B16, V0.B16
-	VMOVQ $0xc2b00000c2b00000, $0xc2b00000c2b00000, V1
-	WORD  $0x4e20f421 // fmax v1.4s, v1.4s, v0.4s
-	VMOVQ $0x42b2000042b20000, $0x42b2000042b20000, V0
-	WORD  $0x4ea1f400 // fmin v0.4s, v0.4s, v1.4s
-	VMOVQ $0x3fb8aa3b3fb8aa3b, $0x3fb8aa3b3fb8aa3b, V1
-	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V2
-	VFMLA V1.S4, V0.S4, V2.S4
-	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V31
-	WORD  $0x4ebfd441 // fsub v1.4s, v2.4s, v31.4s
-	VMOVQ $0x3f3172183f317218, $0x3f3172183f317218, V31
-	VFMLS V31.S4, V1.S4, V0.S4
-	VMOVQ $0xb102e308b102e308, $0xb102e308b102e308, V31
-	VFMLS V31.S4, V1.S4, V0.S4
-	VMOVQ $0x3950927239509272, $0x3950927239509272, V1
-	VMOVQ $0x3ab6a18b3ab6a18b, $0x3ab6a18b3ab6a18b, V3
-	VFMLA V1.S4, V0.S4, V3.S4
-	VMOVQ $0x3c0888703c088870, $0x3c0888703c088870, V1
-	VFMLA V3.S4, V0.S4, V1.S4
-	VMOVQ $0x3d2aaa753d2aaa75, $0x3d2aaa753d2aaa75, V3
-	VFMLA V1.S4, V0.S4, V3.S4
-	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V1
-	VFMLA V3.S4, V0.S4, V1.S4
-	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V3
-	VFMLA V1.S4, V0.S4, V3.S4
-	WORD  $0x6e20dc01 // fmul v1.4s, v0.4s, v0.4s
-	VFMLA V3.S4, V1.S4, V0.S4
-	VSHL  $23, V2.S4, V1.S4
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
-	WORD  $0x4e3fd400 // fadd v0.4s, v0.4s, v31.4s
+	VEOR  V15.B16, V0.B16, V0.B16
+	WORD  $0x4e30f400 // fmax v0.4s, v0.4s, v16.4s
+	WORD  $0x4eb1f400 // fmin v0.4s, v0.4s, v17.4s
+	VORR  V5.B16, V5.B16, V1.B16
+	VFMLA V6.S4, V0.S4, V1.S4
+	WORD  $0x4ea5d422 // fsub v2.4s, v1.4s, v5.4s
+	VFMLS V7.S4, V2.S4, V0.S4
+	VFMLS V8.S4, V2.S4, V0.S4
+	VORR  V10.B16, V10.B16, V2.B16
+	VFMLA V9.S4, V0.S4, V2.S4
+	VORR  V11.B16, V11.B16, V3.B16
+	VFMLA V2.S4, V0.S4, V3.S4
+	VORR  V12.B16, V12.B16, V2.B16
+	VFMLA V3.S4, V0.S4, V2.S4
+	VORR  V13.B16, V13.B16, V3.B16
+	VFMLA V2.S4, V0.S4, V3.S4
+	VORR  V14.B16, V14.B16, V2.B16
+	VFMLA V3.S4, V0.S4, V2.S4
+	WORD  $0x6e20dc03 // fmul v3.4s, v0.4s, v0.4s
+	VFMLA V2.S4, V3.S4, V0.S4
+	VSHL  $23, V1.S4, V1.S4
+	WORD  $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
 	WORD  $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V1
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
-	WORD  $0x4e3fd400 // fadd v0.4s, v0.4s, v31.4s
+	VORR  V4.B16, V4.B16, V1.B16
+	WORD  $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
 	WORD  $0x6e20fc20 // fdiv v0.4s, v1.4s, v0.4s
 	FMOVQ F0, 32(R0)
 	FMOVQ 48(R2), F0
-	VMOVQ $0x8000000080000000, $0x8000000080000000, V31
-	VEOR  V31.B16, V0.B16, V0.B16
-	VMOVQ $0xc2b00000c2b00000, $0xc2b00000c2b00000, V1
-	WORD  $0x4e20f421 // fmax v1.4s, v1.4s, v0.4s
-	VMOVQ $0x42b2000042b20000, $0x42b2000042b20000, V0
-	WORD  $0x4ea1f400 // fmin v0.4s, v0.4s, v1.4s
-	VMOVQ $0x3fb8aa3b3fb8aa3b, $0x3fb8aa3b3fb8aa3b, V1
-	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V2
-	VFMLA V1.S4, V0.S4, V2.S4
-	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V31
-	WORD  $0x4ebfd441 // fsub v1.4s, v2.4s, v31.4s
-	VMOVQ $0x3f3172183f317218, $0x3f3172183f317218, V31
-	VFMLS V31.S4, V1.S4, V0.S4
-	VMOVQ $0xb102e308b102e308, $0xb102e308b102e308, V31
-	VFMLS V31.S4, V1.S4, V0.S4
-	VMOVQ $0x3950927239509272, $0x3950927239509272, V1
-	VMOVQ $0x3ab6a18b3ab6a18b, $0x3ab6a18b3ab6a18b, V3
-	VFMLA V1.S4, V0.S4, V3.S4
-	VMOVQ $0x3c0888703c088870, $0x3c0888703c088870, V1
-	VFMLA V3.S4, V0.S4, V1.S4
-	VMOVQ $0x3d2aaa753d2aaa75, $0x3d2aaa753d2aaa75, V3
-	VFMLA V1.S4, V0.S4, V3.S4
-	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V1
-	VFMLA V3.S4, V0.S4, V1.S4
-	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V3
-	VFMLA V1.S4, V0.S4, V3.S4
-	WORD  $0x6e20dc01 // fmul v1.4s, v0.4s, v0.4s
-	VFMLA V3.S4, V1.S4, V0.S4
-	VSHL  $23, V2.S4, V1.S4
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
-	WORD  $0x4e3fd400 // fadd v0.4s, v0.4s, v31.4s
+	VEOR  V15.B16, V0.B16, V0.B16
+	WORD  $0x4e30f400 // fmax v0.4s, v0.4s, v16.4s
+	WORD  $0x4eb1f400 // fmin v0.4s, v0.4s, v17.4s
+	VORR  V5.B16, V5.B16, V1.B16
+	VFMLA V6.S4, V0.S4, V1.S4
+	WORD  $0x4ea5d422 // fsub v2.4s, v1.4s, v5.4s
+	VFMLS V7.S4, V2.S4, V0.S4
+	VFMLS V8.S4, V2.S4, V0.S4
+	VORR  V10.B16, V10.B16, V2.B16
+	VFMLA V9.S4, V0.S4, V2.S4
+	VORR  V11.B16, V11.B16, V3.B16
+	VFMLA V2.S4, V0.S4, V3.S4
+	VORR  V12.B16, V12.B16, V2.B16
+	VFMLA V3.S4, V0.S4, V2.S4
+	VORR  V13.B16, V13.B16, V3.B16
+	VFMLA V2.S4, V0.S4, V3.S4
+	VORR  V14.B16, V14.B16, V2.B16
+	VFMLA V3.S4, V0.S4, V2.S4
+	WORD  $0x6e20dc03 // fmul v3.4s, v0.4s, v0.4s
+	VFMLA V2.S4, V3.S4, V0.S4
+	VSHL  $23, V1.S4, V1.S4
+	WORD  $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
 	WORD  $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V1
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
-	WORD  $0x4e3fd400 // fadd v0.4s, v0.4s, v31.4s
+	VORR  V4.B16, V4.B16, V1.B16
+	WORD  $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
 	WORD  $0x6e20fc20 // fdiv v0.4s, v1.4s, v0.4s
 	FMOVQ F0, 48(R0)
 	ADD   $64, R2, R2
@@ -35921,41 +36043,31 @@ next:
 	FMOVQ (R2), F0
 
 compute:
-	VMOVQ $0x8000000080000000, $0x8000000080000000, V31
-	VEOR  V31.B16, V0.B16, V0.B16
-	VMOVQ $0xc2b00000c2b00000, $0xc2b00000c2b00000, V1
-	WORD  $0x4e20f421 // fmax v1.4s, v1.4s, v0.4s
-	VMOVQ $0x42b2000042b20000, $0x42b2000042b20000, V0
-	WORD  $0x4ea1f400 // fmin v0.4s, v0.4s, v1.4s
-	VMOVQ $0x3fb8aa3b3fb8aa3b, $0x3fb8aa3b3fb8aa3b, V1
-	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V2
-	VFMLA V1.S4, V0.S4, V2.S4
-	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V31
-	WORD  $0x4ebfd441 // fsub v1.4s, v2.4s, v31.4s
-	VMOVQ $0x3f3172183f317218, $0x3f3172183f317218, V31
-	VFMLS V31.S4, V1.S4, V0.S4
-	VMOVQ $0xb102e308b102e308, $0xb102e308b102e308, V31
-	VFMLS V31.S4, V1.S4, V0.S4
-	VMOVQ $0x3950927239509272, $0x3950927239509272, V1
-	VMOVQ $0x3ab6a18b3ab6a18b, $0x3ab6a18b3ab6a18b, V3
-	VFMLA V1.S4, V0.S4, V3.S4
-	VMOVQ $0x3c0888703c088870, $0x3c0888703c088870, V1
-	VFMLA V3.S4, V0.S4, V1.S4
-	VMOVQ $0x3d2aaa753d2aaa75, $0x3d2aaa753d2aaa75, V3
-	VFMLA V1.S4, V0.S4, V3.S4
-	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V1
-	VFMLA V3.S4, V0.S4, V1.S4
-	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V3
-	VFMLA V1.S4, V0.S4, V3.S4
-	WORD  $0x6e20dc01 // fmul v1.4s, v0.4s, v0.4s
-	VFMLA V3.S4, V1.S4, V0.S4
-	VSHL  $23, V2.S4, V1.S4
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
-	WORD  $0x4e3fd400 // fadd v0.4s, v0.4s, v31.4s
+	VEOR  V15.B16, V0.B16, V0.B16
+	WORD  $0x4e30f400 // fmax v0.4s, v0.4s, v16.4s
+	WORD  $0x4eb1f400 // fmin v0.4s, v0.4s, v17.4s
+	VORR  V5.B16, V5.B16, V1.B16
+	VFMLA V6.S4, V0.S4, V1.S4
+	WORD  $0x4ea5d422 // fsub v2.4s, v1.4s, v5.4s
+	VFMLS V7.S4, V2.S4, V0.S4
+	VFMLS V8.S4, V2.S4, V0.S4
+	VORR  V10.B16, V10.B16, V2.B16
+	VFMLA V9.S4, V0.S4, V2.S4
+	VORR  V11.B16, V11.B16, V3.B16
+	VFMLA V2.S4, V0.S4, V3.S4
+	VORR  V12.B16, V12.B16, V2.B16
+	VFMLA V3.S4, V0.S4, V2.S4
+	VORR  V13.B16, V13.B16, V3.B16
+	VFMLA V2.S4, V0.S4, V3.S4
+	VORR  V14.B16, V14.B16, V2.B16
+	VFMLA V3.S4, V0.S4, V2.S4
+	WORD  $0x6e20dc03 // fmul v3.4s, v0.4s, v0.4s
+	VFMLA V2.S4, V3.S4, V0.S4
+	VSHL  $23, V1.S4, V1.S4
+	WORD  $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
 	WORD  $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V1
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
-	WORD  $0x4e3fd400 // fadd v0.4s, v0.4s, v31.4s
+	VORR  V4.B16, V4.B16, V1.B16
+	WORD  $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
 	WORD  $0x6e20fc20 // fdiv v0.4s, v1.4s, v0.4s
 	CMP   $4, R1
 	BLT   storeRest
@@ -35996,6 +36108,8 @@ done:
 
 // func backwardSigmoidNEON(dx []float32, dy []float32, v []float32, p float32, add bool)
 TEXT ·backwardSigmoidNEON(SB), NOSPLIT, $0-77
+	MOVD  $constantsNEON<>(SB), R17
+	FMOVQ 240(R17), F3
 	FMOVS p+72(FP), F0
 	VDUP  V0.S[0], V0.S4
 	MOVD  dx_base+0(FP), R0
@@ -36009,7 +36123,7 @@ TEXT ·backwardSigmoidNEON(SB), NOSPLIT, $0-77
 some:
 	FMOVQ (R2), F0
 	FMOVQ (R3), F1
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V2
+	VORR  V3.B16, V3.B16, V2.B16
 	WORD  $0x4ea1d442 // fsub v2.4s, v2.4s, v1.4s
 	WORD  $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
 	WORD  $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
@@ -36022,7 +36136,7 @@ store0:
 	FMOVQ F0, (R0)
 	FMOVQ 16(R2), F0
 	FMOVQ 16(R3), F1
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V2
+	VORR  V3.B16, V3.B16, V2.B16
 	WORD  $0x4ea1d442 // fsub v2.4s, v2.4s, v1.4s
 	WORD  $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
 	WORD  $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
@@ -36035,7 +36149,7 @@ store1:
 	FMOVQ F0, 16(R0)
 	FMOVQ 32(R2), F0
 	FMOVQ 32(R3), F1
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V2
+	VORR  V3.B16, V3.B16, V2.B16
 	WORD  $0x4ea1d442 // fsub v2.4s, v2.4s, v1.4s
 	WORD  $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
 	WORD  $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
@@ -36048,7 +36162,7 @@ store2:
 	FMOVQ F0, 32(R0)
 	FMOVQ 48(R2), F0
 	FMOVQ 48(R3), F1
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V2
+	VORR  V3.B16, V3.B16, V2.B16
 	WORD  $0x4ea1d442 // fsub v2.4s, v2.4s, v1.4s
 	WORD  $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
 	WORD  $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
@@ -36075,7 +36189,7 @@ next:
 	FMOVQ (R3), F1
 
 compute:
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V2
+	VORR  V3.B16, V3.B16, V2.B16
 	WORD  $0x4ea1d442 // fsub v2.4s, v2.4s, v1.4s
 	WORD  $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
 	WORD  $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
@@ -36150,6 +36264,32 @@ done:
 
 // func forwardGeluNEON(y []float32, x []float32, p float32)
 TEXT ·forwardGeluNEON(SB), NOSPLIT, $0-52
+	MOVD  $constantsNEON<>(SB), R17
+	FMOVQ 240(R17), F6
+	FMOVQ 96(R17), F7
+	FMOVQ 32(R17), F8
+	FMOVQ 48(R17), F9
+	FMOVQ 80(R17), F10
+	FMOVQ 112(R17), F11
+	FMOVQ 128(R17), F12
+	FMOVQ 144(R17), F13
+	FMOVQ 160(R17), F14
+	FMOVQ 176(R17), F15
+	FMOVQ 192(R17), F16
+	FMOVQ 208(R17), F17
+	FMOVQ 224(R17), F18
+	FMOVQ 320(R17), F19
+	FMOVQ 336(R17), F20
+	FMOVQ 352(R17), F21
+	FMOVQ 368(R17), F22
+	FMOVQ 384(R17), F23
+	FMOVQ 400(R17), F24
+	FMOVQ 416(R17), F25
+	FMOVQ 432(R17), F26
+	FMOVQ 448(R17), F27
+	FMOVQ 464(R17), F28
+	FMOVQ 480(R17), F29
+	FMOVQ 496(R17), F30
 	FMOVS p+48(FP), F0
 	VDUP  V0.S[0], V0.S4
 	MOVD  y_base+0(FP), R0
@@ -36160,252 +36300,204 @@ TEXT ·forwardGeluNEON(SB), NOSPLIT, $0-52
 
 some:
 	FMOVQ (R2), F0
-	VMOVQ $0x7fffffff7fffffff, $0x7fffffff7fffffff, V31
-	VAND  V31.B16, V0.B16, V1.B16
-	VMOVQ $0x415428f6415428f6, $0x415428f6415428f6, V2
-	WORD  $0x4ea1f442 // fmin v2.4s, v2.4s, v1.4s
-	WORD  $0x6e22dc41 // fmul v1.4s, v2.4s, v2.4s
-	VMOVQ $0xbf000000bf000000, $0xbf000000bf000000, V31
-	WORD  $0x6e3fdc21 // fmul v1.4s, v1.4s, v31.4s
-	VMOVQ $0x3fb8aa3b3fb8aa3b, $0x3fb8aa3b3fb8aa3b, V3
-	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V4
-	VFMLA V3.S4, V1.S4, V4.S4
-	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V31
-	WORD  $0x4ebfd483 // fsub v3.4s, v4.4s, v31.4s
-	VMOVQ $0x3f3172183f317218, $0x3f3172183f317218, V31
-	VFMLS V31.S4, V3.S4, V1.S4
-	VMOVQ $0xb102e308b102e308, $0xb102e308b102e308, V31
-	VFMLS V31.S4, V3.S4, V1.S4
-	VMOVQ $0x3950927239509272, $0x3950927239509272, V3
-	VMOVQ $0x3ab6a18b3ab6a18b, $0x3ab6a18b3ab6a18b, V5
-	VFMLA V3.S4, V1.S4, V5.S4
-	VMOVQ $0x3c0888703c088870, $0x3c0888703c088870, V3
-	VFMLA V5.S4, V1.S4, V3.S4
-	VMOVQ $0x3d2aaa753d2aaa75, $0x3d2aaa753d2aaa75, V5
-	VFMLA V3.S4, V1.S4, V5.S4
-	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V3
-	VFMLA V5.S4, V1.S4, V3.S4
-	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V5
-	VFMLA V3.S4, V1.S4, V5.S4
-	WORD  $0x6e21dc23 // fmul v3.4s, v1.4s, v1.4s
-	VFMLA V5.S4, V3.S4, V1.S4
-	VSHL  $23, V4.S4, V3.S4
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
-	WORD  $0x4e3fd421 // fadd v1.4s, v1.4s, v31.4s
-	WORD  $0x6e23dc21 // fmul v1.4s, v1.4s, v3.4s
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V3
-	VMOVQ $0x3e99999a3e99999a, $0x3e99999a3e99999a, V4
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V5
+	VAND  V9.B16, V0.B16, V1.B16
+	WORD  $0x4eb3f421 // fmin v1.4s, v1.4s, v19.4s
+	WORD  $0x6e21dc22 // fmul v2.4s, v1.4s, v1.4s
+	WORD  $0x6e34dc42 // fmul v2.4s, v2.4s, v20.4s
+	VORR  V7.B16, V7.B16, V3.B16
+	VFMLA V10.S4, V2.S4, V3.S4
+	WORD  $0x4ea7d464 // fsub v4.4s, v3.4s, v7.4s
+	VFMLS V11.S4, V4.S4, V2.S4
+	VFMLS V12.S4, V4.S4, V2.S4
+	VORR  V14.B16, V14.B16, V4.B16
+	VFMLA V13.S4, V2.S4, V4.S4
+	VORR  V15.B16, V15.B16, V5.B16
 	VFMLA V4.S4, V2.S4, V5.S4
-	WORD  $0x6e25fc63 // fdiv v3.4s, v3.4s, v5.4s
-	VMOVQ $0x3cd9c3383cd9c338, $0x3cd9c3383cd9c338, V4
-	VMOVQ $0xbddbb08ebddbb08e, $0xbddbb08ebddbb08e, V5
+	VORR  V16.B16, V16.B16, V4.B16
+	VFMLA V5.S4, V2.S4, V4.S4
+	VORR  V17.B16, V17.B16, V5.B16
+	VFMLA V4.S4, V2.S4, V5.S4
+	VORR  V18.B16, V18.B16, V4.B16
+	VFMLA V5.S4, V2.S4, V4.S4
+	WORD  $0x6e22dc45 // fmul v5.4s, v2.4s, v2.4s
+	VFMLA V4.S4, V5.S4, V2.S4
+	VSHL  $23, V3.S4, V3.S4
+	WORD  $0x4e26d442 // fadd v2.4s, v2.4s, v6.4s
+	WORD  $0x6e23dc42 // fmul v2.4s, v2.4s, v3.4s
+	VORR  V6.B16, V6.B16, V3.B16
+	VORR  V6.B16, V6.B16, V4.B16
+	VFMLA V21.S4, V1.S4, V4.S4
+	WORD  $0x6e24fc63 // fdiv v3.4s, v3.4s, v4.4s
+	VORR  V23.B16, V23.B16, V4.B16
+	VFMLA V22.S4, V3.S4, V4.S4
+	VORR  V24.B16, V24.B16, V5.B16
 	VFMLA V4.S4, V3.S4, V5.S4
-	VMOVQ $0x3db67e0a3db67e0a, $0x3db67e0a3db67e0a, V4
+	VORR  V25.B16, V25.B16, V4.B16
 	VFMLA V5.S4, V3.S4, V4.S4
-	VMOVQ $0x3dccb0413dccb041, $0x3dccb0413dccb041, V5
+	VORR  V26.B16, V26.B16, V5.B16
 	VFMLA V4.S4, V3.S4, V5.S4
-	VMOVQ $0x3bbd0b863bbd0b86, $0x3bbd0b863bbd0b86, V4
+	VORR  V27.B16, V27.B16, V4.B16
 	VFMLA V5.S4, V3.S4, V4.S4
-	VMOVQ $0x3e25107d3e25107d, $0x3e25107d3e25107d, V5
+	VORR  V28.B16, V28.B16, V5.B16
 	VFMLA V4.S4, V3.S4, V5.S4
-	VMOVQ $0x3dd11cab3dd11cab, $0x3dd11cab3dd11cab, V4
+	VORR  V29.B16, V29.B16, V4.B16
 	VFMLA V5.S4, V3.S4, V4.S4
-	VMOVQ $0x3dfb7b663dfb7b66, $0x3dfb7b663dfb7b66, V5
+	VORR  V30.B16, V30.B16, V5.B16
 	VFMLA V4.S4, V3.S4, V5.S4
-	VMOVQ $0xb9709c2cb9709c2c, $0xb9709c2cb9709c2c, V4
-	VFMLA V5.S4, V3.S4, V4.S4
-	WORD  $0x6e21dc81 // fmul v1.4s, v4.4s, v1.4s
-	VMOVQ $0x0000000000000000, $0x0000000000000000, V3
-	WORD  $0x4e20f463 // fmax v3.4s, v3.4s, v0.4s
-	WORD  $0x6e21dc40 // fmul v0.4s, v2.4s, v1.4s
-	WORD  $0x4ea0d460 // fsub v0.4s, v3.4s, v0.4s
+	WORD  $0x6e22dca2 // fmul v2.4s, v5.4s, v2.4s
+	WORD  $0x4e28f400 // fmax v0.4s, v0.4s, v8.4s
+	WORD  $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
+	WORD  $0x4ea1d400 // fsub v0.4s, v0.4s, v1.4s
 	FMOVQ F0, (R0)
 	FMOVQ 16(R2), F0
-	VMOVQ $0x7fffffff7fffffff, $0x7fffffff7fffffff, V31
-	VAND  V31.B16, V0.B16, V1.B16
-	VMOVQ $0x415428f6415428f6, $0x415428f6415428f6, V2
-	WORD  $0x4ea1f442 // fmin v2.4s, v2.4s, v1.4s
-	WORD  $0x6e22dc41 // fmul v1.4s, v2.4s, v2.4s
-	VMOVQ $0xbf000000bf000000, $0xbf000000bf000000, V31
-	WORD  $0x6e3fdc21 // fmul v1.4s, v1.4s, v31.4s
-	VMOVQ $0x3fb8aa3b3fb8aa3b, $0x3fb8aa3b3fb8aa3b, V3
-	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V4
-	VFMLA V3.S4, V1.S4, V4.S4
-	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V31
-	WORD  $0x4ebfd483 // fsub v3.4s, v4.4s, v31.4s
-	VMOVQ $0x3f3172183f317218, $0x3f3172183f317218, V31
-	VFMLS V31.S4, V3.S4, V1.S4
-	VMOVQ $0xb102e308b102e308, $0xb102e308b102e308, V31
-	VFMLS V31.S4, V3.S4, V1.S4
-	VMOVQ $0x3950927239509272, $0x3950927239509272, V3
-	VMOVQ $0x3ab6a18b3ab6a18b, $0x3ab6a18b3ab6a18b, V5
-	VFMLA V3.S4, V1.S4, V5.S4
-	VMOVQ $0x3c0888703c088870, $0x3c0888703c088870, V3
-	VFMLA V5.S4, V1.S4, V3.S4
-	VMOVQ $0x3d2aaa753d2aaa75, $0x3d2aaa753d2aaa75, V5
-	VFMLA V3.S4, V1.S4, V5.S4
-	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V3
-	VFMLA V5.S4, V1.S4, V3.S4
-	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V5
-	VFMLA V3.S4, V1.S4, V5.S4
-	WORD  $0x6e21dc23 // fmul v3.4s, v1.4s, v1.4s
-	VFMLA V5.S4, V3.S4, V1.S4
-	VSHL  $23, V4.S4, V3.S4
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
-	WORD  $0x4e3fd421 // fadd v1.4s, v1.4s, v31.4s
-	WORD  $0x6e23dc21 // fmul v1.4s, v1.4s, v3.4s
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V3
-	VMOVQ $0x3e99999a3e99999a, $0x3e99999a3e99999a, V4
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V5
+	VAND  V9.B16, V0.B16, V1.B16
+	WORD  $0x4eb3f421 // fmin v1.4s, v1.4s, v19.4s
+	WORD  $0x6e21dc22 // fmul v2.4s, v1.4s, v1.4s
+	WORD  $0x6e34dc42 // fmul v2.4s, v2.4s, v20.4s
+	VORR  V7.B16, V7.B16, V3.B16
+	VFMLA V10.S4, V2.S4, V3.S4
+	WORD  $0x4ea7d464 // fsub v4.4s, v3.4s, v7.4s
+	VFMLS V11.S4, V4.S4, V2.S4
+	VFMLS V12.S4, V4.S4, V2.S4
+	VORR  V14.B16, V14.B16, V4.B16
+	VFMLA V13.S4, V2.S4, V4.S4
+	VORR  V15.B16, V15.B16, V5.B16
 	VFMLA V4.S4, V2.S4, V5.S4
-	WORD  $0x6e25fc63 // fdiv v3.4s, v3.4s, v5.4s
-	VMOVQ $0x3cd9c3383cd9c338, $0x3cd9c3383cd9c338, V4
-	VMOVQ $0xbddbb08ebddbb08e, $0xbddbb08ebddbb08e, V5
+	VORR  V16.B16, V16.B16, V4.B16
+	VFMLA V5.S4, V2.S4, V4.S4
+	VORR  V17.B16, V17.B16, V5.B16
+	VFMLA V4.S4, V2.S4, V5.S4
+	VORR  V18.B16, V18.B16, V4.B16
+	VFMLA V5.S4, V2.S4, V4.S4
+	WORD  $0x6e22dc45 // fmul v5.4s, v2.4s, v2.4s
+	VFMLA V4.S4, V5.S4, V2.S4
+	VSHL  $23, V3.S4, V3.S4
+	WORD  $0x4e26d442 // fadd v2.4s, v2.4s, v6.4s
+	WORD  $0x6e23dc42 // fmul v2.4s, v2.4s, v3.4s
+	VORR  V6.B16, V6.B16, V3.B16
+	VORR  V6.B16, V6.B16, V4.B16
+	VFMLA V21.S4, V1.S4, V4.S4
+	WORD  $0x6e24fc63 // fdiv v3.4s, v3.4s, v4.4s
+	VORR  V23.B16, V23.B16, V4.B16
+	VFMLA V22.S4, V3.S4, V4.S4
+	VORR  V24.B16, V24.B16, V5.B16
 	VFMLA V4.S4, V3.S4, V5.S4
-	VMOVQ $0x3db67e0a3db67e0a, $0x3db67e0a3db67e0a, V4
+	VORR  V25.B16, V25.B16, V4.B16
 	VFMLA V5.S4, V3.S4, V4.S4
-	VMOVQ $0x3dccb0413dccb041, $0x3dccb0413dccb041, V5
+	VORR  V26.B16, V26.B16, V5.B16
 	VFMLA V4.S4, V3.S4, V5.S4
-	VMOVQ $0x3bbd0b863bbd0b86, $0x3bbd0b863bbd0b86, V4
+	VORR  V27.B16, V27.B16, V4.B16
 	VFMLA V5.S4, V3.S4, V4.S4
-	VMOVQ $0x3e25107d3e25107d, $0x3e25107d3e25107d, V5
+	VORR  V28.B16, V28.B16, V5.B16
 	VFMLA V4.S4, V3.S4, V5.S4
-	VMOVQ $0x3dd11cab3dd11cab, $0x3dd11cab3dd11cab, V4
+	VORR  V29.B16, V29.B16, V4.B16
 	VFMLA V5.S4, V3.S4, V4.S4
-	VMOVQ $0x3dfb7b663dfb7b66, $0x3dfb7b663dfb7b66, V5
+	VORR  V30.B16, V30.B16, V5.B16
 	VFMLA V4.S4, V3.S4, V5.S4
-	VMOVQ $0xb9709c2cb9709c2c, $0xb9709c2cb9709c2c, V4
-	VFMLA V5.S4, V3.S4, V4.S4
-	WORD  $0x6e21dc81 // fmul v1.4s, v4.4s, v1.4s
-	VMOVQ $0x0000000000000000, $0x0000000000000000, V3
-	WORD  $0x4e20f463 // fmax v3.4s, v3.4s, v0.4s
-	WORD  $0x6e21dc40 // fmul v0.4s, v2.4s, v1.4s
-	WORD  $0x4ea0d460 // fsub v0.4s, v3.4s, v0.4s
+	WORD  $0x6e22dca2 // fmul v2.4s, v5.4s, v2.4s
+	WORD  $0x4e28f400 // fmax v0.4s, v0.4s, v8.4s
+	WORD  $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
+	WORD  $0x4ea1d400 // fsub v0.4s, v0.4s, v1.4s
 	FMOVQ F0, 16(R0)
 	FMOVQ 32(R2), F0
-	VMOVQ $0x7fffffff7fffffff, $0x7fffffff7fffffff, V31
-	VAND  V31.B16, V0.B16, V1.B16
-	VMOVQ $0x415428f6415428f6, $0x415428f6415428f6, V2
-	WORD  $0x4ea1f442 // fmin v2.4s, v2.4s, v1.4s
-	WORD  $0x6e22dc41 // fmul v1.4s, v2.4s, v2.4s
-	VMOVQ $0xbf000000bf000000, $0xbf000000bf000000, V31
-	WORD  $0x6e3fdc21 // fmul v1.4s, v1.4s, v31.4s
-	VMOVQ $0x3fb8aa3b3fb8aa3b, $0x3fb8aa3b3fb8aa3b, V3
-	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V4
-	VFMLA V3.S4, V1.S4, V4.S4
-	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V31
-	WORD  $0x4ebfd483 // fsub v3.4s, v4.4s, v31.4s
-	VMOVQ $0x3f3172183f317218, $0x3f3172183f317218, V31
-	VFMLS V31.S4, V3.S4, V1.S4
-	VMOVQ $0xb102e308b102e308, $0xb102e308b102e308, V31
-	VFMLS V31.S4, V3.S4, V1.S4
-	VMOVQ $0x3950927239509272, $0x3950927239509272, V3
-	VMOVQ $0x3ab6a18b3ab6a18b, $0x3ab6a18b3ab6a18b, V5
-	VFMLA V3.S4, V1.S4, V5.S4
-	VMOVQ $0x3c0888703c088870, $0x3c0888703c088870, V3
-	VFMLA V5.S4, V1.S4, V3.S4
-	VMOVQ $0x3d2aaa753d2aaa75, $0x3d2aaa753d2aaa75, V5
-	VFMLA V3.S4, V1.S4, V5.S4
-	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V3
-	VFMLA V5.S4, V1.S4, V3.S4
-	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V5
-	VFMLA V3.S4, V1.S4, V5.S4
-	WORD  $0x6e21dc23 // fmul v3.4s, v1.4s, v1.4s
-	VFMLA V5.S4, V3.S4, V1.S4
-	VSHL  $23, V4.S4, V3.S4
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
-	WORD  $0x4e3fd421 // fadd v1.4s, v1.4s, v31.4s
-	WORD  $0x6e23dc21 // fmul v1.4s, v1.4s, v3.4s
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V3
-	VMOVQ $0x3e99999a3e99999a, $0x3e99999a3e99999a, V4
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V5
+	VAND  V9.B16, V0.B16, V1.B16
+	WORD  $0x4eb3f421 // fmin v1.4s, v1.4s, v19.4s
+	WORD  $0x6e21dc22 // fmul v2.4s, v1.4s, v1.4s
+	WORD  $0x6e34dc42 // fmul v2.4s, v2.4s, v20.4s
+	VORR  V7.B16, V7.B16, V3.B16
+	VFMLA V10.S4, V2.S4, V3.S4
+	WORD  $0x4ea7d464 // fsub v4.4s, v3.4s, v7.4s
+	VFMLS V11.S4, V4.S4, V2.S4
+	VFMLS V12.S4, V4.S4, V2.S4
+	VORR  V14.B16, V14.B16, V4.B16
+	VFMLA V13.S4, V2.S4, V4.S4
+	VORR  V15.B16, V15.B16, V5.B16
 	VFMLA V4.S4, V2.S4, V5.S4
-	WORD  $0x6e25fc63 // fdiv v3.4s, v3.4s, v5.4s
-	VMOVQ $0x3cd9c3383cd9c338, $0x3cd9c3383cd9c338, V4
-	VMOVQ $0xbddbb08ebddbb08e, $0xbddbb08ebddbb08e, V5
+	VORR  V16.B16, V16.B16, V4.B16
+	VFMLA V5.S4, V2.S4, V4.S4
+	VORR  V17.B16, V17.B16, V5.B16
+	VFMLA V4.S4, V2.S4, V5.S4
+	VORR  V18.B16, V18.B16, V4.B16
+	VFMLA V5.S4, V2.S4, V4.S4
+	WORD  $0x6e22dc45 // fmul v5.4s, v2.4s, v2.4s
+	VFMLA V4.S4, V5.S4, V2.S4
+	VSHL  $23, V3.S4, V3.S4
+	WORD  $0x4e26d442 // fadd v2.4s, v2.4s, v6.4s
+	WORD  $0x6e23dc42 // fmul v2.4s, v2.4s, v3.4s
+	VORR  V6.B16, V6.B16, V3.B16
+	VORR  V6.B16, V6.B16, V4.B16
+	VFMLA V21.S4, V1.S4, V4.S4
+	WORD  $0x6e24fc63 // fdiv v3.4s, v3.4s, v4.4s
+	VORR  V23.B16, V23.B16, V4.B16
+	VFMLA V22.S4, V3.S4, V4.S4
+	VORR  V24.B16, V24.B16, V5.B16
 	VFMLA V4.S4, V3.S4, V5.S4
-	VMOVQ $0x3db67e0a3db67e0a, $0x3db67e0a3db67e0a, V4
+	VORR  V25.B16, V25.B16, V4.B16
 	VFMLA V5.S4, V3.S4, V4.S4
-	VMOVQ $0x3dccb0413dccb041, $0x3dccb0413dccb041, V5
+	VORR  V26.B16, V26.B16, V5.B16
 	VFMLA V4.S4, V3.S4, V5.S4
-	VMOVQ $0x3bbd0b863bbd0b86, $0x3bbd0b863bbd0b86, V4
+	VORR  V27.B16, V27.B16, V4.B16
 	VFMLA V5.S4, V3.S4, V4.S4
-	VMOVQ $0x3e25107d3e25107d, $0x3e25107d3e25107d, V5
+	VORR  V28.B16, V28.B16, V5.B16
 	VFMLA V4.S4, V3.S4, V5.S4
-	VMOVQ $0x3dd11cab3dd11cab, $0x3dd11cab3dd11cab, V4
+	VORR  V29.B16, V29.B16, V4.B16
 	VFMLA V5.S4, V3.S4, V4.S4
-	VMOVQ $0x3dfb7b663dfb7b66, $0x3dfb7b663dfb7b66, V5
+	VORR  V30.B16, V30.B16, V5.B16
 	VFMLA V4.S4, V3.S4, V5.S4
-	VMOVQ $0xb9709c2cb9709c2c, $0xb9709c2cb9709c2c, V4
-	VFMLA V5.S4, V3.S4, V4.S4
-	WORD  $0x6e21dc81 // fmul v1.4s, v4.4s, v1.4s
-	VMOVQ $0x0000000000000000, $0x0000000000000000, V3
-	WORD  $0x4e20f463 // fmax v3.4s, v3.4s, v0.4s
-	WORD  $0x6e21dc40 // fmul v0.4s, v2.4s, v1.4s
-	WORD  $0x4ea0d460 // fsub v0.4s, v3.4s, v0.4s
+	WORD  $0x6e22dca2 // fmul v2.4s, v5.4s, v2.4s
+	WORD  $0x4e28f400 // fmax v0.4s, v0.4s, v8.4s
+	WORD  $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
+	WORD  $0x4ea1d400 // fsub v0.4s, v0.4s, v1.4s
 	FMOVQ F0, 32(R0)
 	FMOVQ 48(R2), F0
-	VMOVQ $0x7fffffff7fffffff, $0x7fffffff7fffffff, V31
-	VAND  V31.B16, V0.B16, V1.B16
-	VMOVQ $0x415428f6415428f6, $0x415428f6415428f6, V2
-	WORD  $0x4ea1f442 // fmin v2.4s, v2.4s, v1.4s
-	WORD  $0x6e22dc41 // fmul v1.4s, v2.4s, v2.4s
-	VMOVQ $0xbf000000bf000000, $0xbf000000bf000000, V31
-	WORD  $0x6e3fdc21 // fmul v1.4s, v1.4s, v31.4s
-	VMOVQ $0x3fb8aa3b3fb8aa3b, $0x3fb8aa3b3fb8aa3b, V3
-	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V4
-	VFMLA V3.S4, V1.S4, V4.S4
-	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V31
-	WORD  $0x4ebfd483 // fsub v3.4s, v4.4s, v31.4s
-	VMOVQ $0x3f3172183f317218, $0x3f3172183f317218, V31
-	VFMLS V31.S4, V3.S4, V1.S4
-	VMOVQ $0xb102e308b102e308, $0xb102e308b102e308, V31
-	VFMLS V31.S4, V3.S4, V1.S4
-	VMOVQ $0x3950927239509272, $0x3950927239509272, V3
-	VMOVQ $0x3ab6a18b3ab6a18b, $0x3ab6a18b3ab6a18b, V5
-	VFMLA V3.S4, V1.S4, V5.S4
-	VMOVQ $0x3c0888703c088870, $0x3c0888703c088870, V3
-	VFMLA V5.S4, V1.S4, V3.S4
-	VMOVQ $0x3d2aaa753d2aaa75, $0x3d2aaa753d2aaa75, V5
-	VFMLA V3.S4, V1.S4, V5.S4
-	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V3
-	VFMLA V5.S4, V1.S4, V3.S4
-	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V5
-	VFMLA V3.S4, V1.S4, V5.S4
-	WORD  $0x6e21dc23 // fmul v3.4s, v1.4s, v1.4s
-	VFMLA V5.S4, V3.S4, V1.S4
-	VSHL  $23, V4.S4, V3.S4
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
-	WORD  $0x4e3fd421 // fadd v1.4s, v1.4s, v31.4s
-	WORD  $0x6e23dc21 // fmul v1.4s, v1.4s, v3.4s
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V3
-	VMOVQ $0x3e99999a3e99999a, $0x3e99999a3e99999a, V4
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V5
+	VAND  V9.B16, V0.B16, V1.B16
+	WORD  $0x4eb3f421 // fmin v1.4s, v1.4s, v19.4s
+	WORD  $0x6e21dc22 // fmul v2.4s, v1.4s, v1.4s
+	WORD  $0x6e34dc42 // fmul v2.4s, v2.4s, v20.4s
+	VORR  V7.B16, V7.B16, V3.B16
+	VFMLA V10.S4, V2.S4, V3.S4
+	WORD  $0x4ea7d464 // fsub v4.4s, v3.4s, v7.4s
+	VFMLS V11.S4, V4.S4, V2.S4
+	VFMLS V12.S4, V4.S4, V2.S4
+	VORR  V14.B16, V14.B16, V4.B16
+	VFMLA V13.S4, V2.S4, V4.S4
+	VORR  V15.B16, V15.B16, V5.B16
 	VFMLA V4.S4, V2.S4, V5.S4
-	WORD  $0x6e25fc63 // fdiv v3.4s, v3.4s, v5.4s
-	VMOVQ $0x3cd9c3383cd9c338, $0x3cd9c3383cd9c338, V4
-	VMOVQ $0xbddbb08ebddbb08e, $0xbddbb08ebddbb08e, V5
+	VORR  V16.B16, V16.B16, V4.B16
+	VFMLA V5.S4, V2.S4, V4.S4
+	VORR  V17.B16, V17.B16, V5.B16
+	VFMLA V4.S4, V2.S4, V5.S4
+	VORR  V18.B16, V18.B16, V4.B16
+	VFMLA V5.S4, V2.S4, V4.S4
+	WORD  $0x6e22dc45 // fmul v5.4s, v2.4s, v2.4s
+	VFMLA V4.S4, V5.S4, V2.S4
+	VSHL  $23, V3.S4, V3.S4
+	WORD  $0x4e26d442 // fadd v2.4s, v2.4s, v6.4s
+	WORD  $0x6e23dc42 // fmul v2.4s, v2.4s, v3.4s
+	VORR  V6.B16, V6.B16, V3.B16
+	VORR  V6.B16, V6.B16, V4.B16
+	VFMLA V21.S4, V1.S4, V4.S4
+	WORD  $0x6e24fc63 // fdiv v3.4s, v3.4s, v4.4s
+	VORR  V23.B16, V23.B16, V4.B16
+	VFMLA V22.S4, V3.S4, V4.S4
+	VORR  V24.B16, V24.B16, V5.B16
 	VFMLA V4.S4, V3.S4, V5.S4
-	VMOVQ $0x3db67e0a3db67e0a, $0x3db67e0a3db67e0a, V4
+	VORR  V25.B16, V25.B16, V4.B16
 	VFMLA V5.S4, V3.S4, V4.S4
-	VMOVQ $0x3dccb0413dccb041, $0x3dccb0413dccb041, V5
+	VORR  V26.B16, V26.B16, V5.B16
 	VFMLA V4.S4, V3.S4, V5.S4
-	VMOVQ $0x3bbd0b863bbd0b86, $0x3bbd0b863bbd0b86, V4
+	VORR  V27.B16, V27.B16, V4.B16
 	VFMLA V5.S4, V3.S4, V4.S4
-	VMOVQ $0x3e25107d3e25107d, $0x3e25107d3e25107d, V5
+	VORR  V28.B16, V28.B16, V5.B16
 	VFMLA V4.S4, V3.S4, V5.S4
-	VMOVQ $0x3dd11cab3dd11cab, $0x3dd11cab3dd11cab, V4
+	VORR  V29.B16, V29.B16, V4.B16
 	VFMLA V5.S4, V3.S4, V4.S4
-	VMOVQ $0x3dfb7b663dfb7b66, $0x3dfb7b663dfb7b66, V5
+	VORR  V30.B16, V30.B16, V5.B16
 	VFMLA V4.S4, V3.S4, V5.S4
-	VMOVQ $0xb9709c2cb9709c2c, $0xb9709c2cb9709c2c, V4
-	VFMLA V5.S4, V3.S4, V4.S4
-	WORD  $0x6e21dc81 // fmul v1.4s, v4.4s, v1.4s
-	VMOVQ $0x0000000000000000, $0x0000000000000000, V3
-	WORD  $0x4e20f463 // fmax v3.4s, v3.4s, v0.4s
-	WORD  $0x6e21dc40 // fmul v0.4s, v2.4s, v1.4s
-	WORD  $0x4ea0d460 // fsub v0.4s, v3.4s, v0.4s
+	WORD  $0x6e22dca2 // fmul v2.4s, v5.4s, v2.4s
+	WORD  $0x4e28f400 // fmax v0.4s, v0.4s, v8.4s
+	WORD  $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
+	WORD  $0x4ea1d400 // fsub v0.4s, v0.4s, v1.4s
 	FMOVQ F0, 48(R0)
 	ADD   $64, R2, R2
 	ADD   $64, R0, R0
@@ -36421,66 +36513,54 @@ next:
 	FMOVQ (R2), F0
 
 compute:
-	VMOVQ $0x7fffffff7fffffff, $0x7fffffff7fffffff, V31
-	VAND  V31.B16, V0.B16, V1.B16
-	VMOVQ $0x415428f6415428f6, $0x415428f6415428f6, V2
-	WORD  $0x4ea1f442 // fmin v2.4s, v2.4s, v1.4s
-	WORD  $0x6e22dc41 // fmul v1.4s, v2.4s, v2.4s
-	VMOVQ $0xbf000000bf000000, $0xbf000000bf000000, V31
-	WORD  $0x6e3fdc21 // fmul v1.4s, v1.4s, v31.4s
-	VMOVQ $0x3fb8aa3b3fb8aa3b, $0x3fb8aa3b3fb8aa3b, V3
-	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V4
-	VFMLA V3.S4, V1.S4, V4.S4
-	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V31
-	WORD  $0x4ebfd483 // fsub v3.4s, v4.4s, v31.4s
-	VMOVQ $0x3f3172183f317218, $0x3f3172183f317218, V31
-	VFMLS V31.S4, V3.S4, V1.S4
-	VMOVQ $0xb102e308b102e308, $0xb102e308b102e308, V31
-	VFMLS V31.S4, V3.S4, V1.S4
-	VMOVQ $0x3950927239509272, $0x3950927239509272, V3
-	VMOVQ $0x3ab6a18b3ab6a18b, $0x3ab6a18b3ab6a18b, V5
-	VFMLA V3.S4, V1.S4, V5.S4
-	VMOVQ $0x3c0888703c088870, $0x3c0888703c088870, V3
-	VFMLA V5.S4, V1.S4, V3.S4
-	VMOVQ $0x3d2aaa753d2aaa75, $0x3d2aaa753d2aaa75, V5
-	VFMLA V3.S4, V1.S4, V5.S4
-	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V3
-	VFMLA V5.S4, V1.S4, V3.S4
-	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V5
-	VFMLA V3.S4, V1.S4, V5.S4
-	WORD  $0x6e21dc23 // fmul v3.4s, v1.4s, v1.4s
-	VFMLA V5.S4, V3.S4, V1.S4
-	VSHL  $23, V4.S4, V3.S4
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
-	WORD  $0x4e3fd421 // fadd v1.4s, v1.4s, v31.4s
-	WORD  $0x6e23dc21 // fmul v1.4s, v1.4s, v3.4s
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V3
-	VMOVQ $0x3e99999a3e99999a, $0x3e99999a3e99999a, V4
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V5
+	VAND  V9.B16, V0.B16, V1.B16
+	WORD  $0x4eb3f421 // fmin v1.4s, v1.4s, v19.4s
+	WORD  $0x6e21dc22 // fmul v2.4s, v1.4s, v1.4s
+	WORD  $0x6e34dc42 // fmul v2.4s, v2.4s, v20.4s
+	VORR  V7.B16, V7.B16, V3.B16
+	VFMLA V10.S4, V2.S4, V3.S4
+	WORD  $0x4ea7d464 // fsub v4.4s, v3.4s, v7.4s
+	VFMLS V11.S4, V4.S4, V2.S4
+	VFMLS V12.S4, V4.S4, V2.S4
+	VORR  V14.B16, V14.B16, V4.B16
+	VFMLA V13.S4, V2.S4, V4.S4
+	VORR  V15.B16, V15.B16, V5.B16
 	VFMLA V4.S4, V2.S4, V5.S4
-	WORD  $0x6e25fc63 // fdiv v3.4s, v3.4s, v5.4s
-	VMOVQ $0x3cd9c3383cd9c338, $0x3cd9c3383cd9c338, V4
-	VMOVQ $0xbddbb08ebddbb08e, $0xbddbb08ebddbb08e, V5
+	VORR  V16.B16, V16.B16, V4.B16
+	VFMLA V5.S4, V2.S4, V4.S4
+	VORR  V17.B16, V17.B16, V5.B16
+	VFMLA V4.S4, V2.S4, V5.S4
+	VORR  V18.B16, V18.B16, V4.B16
+	VFMLA V5.S4, V2.S4, V4.S4
+	WORD  $0x6e22dc45 // fmul v5.4s, v2.4s, v2.4s
+	VFMLA V4.S4, V5.S4, V2.S4
+	VSHL  $23, V3.S4, V3.S4
+	WORD  $0x4e26d442 // fadd v2.4s, v2.4s, v6.4s
+	WORD  $0x6e23dc42 // fmul v2.4s, v2.4s, v3.4s
+	VORR  V6.B16, V6.B16, V3.B16
+	VORR  V6.B16, V6.B16, V4.B16
+	VFMLA V21.S4, V1.S4, V4.S4
+	WORD  $0x6e24fc63 // fdiv v3.4s, v3.4s, v4.4s
+	VORR  V23.B16, V23.B16, V4.B16
+	VFMLA V22.S4, V3.S4, V4.S4
+	VORR  V24.B16, V24.B16, V5.B16
 	VFMLA V4.S4, V3.S4, V5.S4
-	VMOVQ $0x3db67e0a3db67e0a, $0x3db67e0a3db67e0a, V4
+	VORR  V25.B16, V25.B16, V4.B16
 	VFMLA V5.S4, V3.S4, V4.S4
-	VMOVQ $0x3dccb0413dccb041, $0x3dccb0413dccb041, V5
+	VORR  V26.B16, V26.B16, V5.B16
 	VFMLA V4.S4, V3.S4, V5.S4
-	VMOVQ $0x3bbd0b863bbd0b86, $0x3bbd0b863bbd0b86, V4
+	VORR  V27.B16, V27.B16, V4.B16
 	VFMLA V5.S4, V3.S4, V4.S4
-	VMOVQ $0x3e25107d3e25107d, $0x3e25107d3e25107d, V5
+	VORR  V28.B16, V28.B16, V5.B16
 	VFMLA V4.S4, V3.S4, V5.S4
-	VMOVQ $0x3dd11cab3dd11cab, $0x3dd11cab3dd11cab, V4
+	VORR  V29.B16, V29.B16, V4.B16
 	VFMLA V5.S4, V3.S4, V4.S4
-	VMOVQ $0x3dfb7b663dfb7b66, $0x3dfb7b663dfb7b66, V5
+	VORR  V30.B16, V30.B16, V5.B16
 	VFMLA V4.S4, V3.S4, V5.S4
-	VMOVQ $0xb9709c2cb9709c2c, $0xb9709c2cb9709c2c, V4
-	VFMLA V5.S4, V3.S4, V4.S4
-	WORD  $0x6e21dc81 // fmul v1.4s, v4.4s, v1.4s
-	VMOVQ $0x0000000000000000, $0x0000000000000000, V3
-	WORD  $0x4e20f463 // fmax v3.4s, v3.4s, v0.4s
-	WORD  $0x6e21dc40 // fmul v0.4s, v2.4s, v1.4s
-	WORD  $0x4ea0d460 // fsub v0.4s, v3.4s, v0.4s
+	WORD  $0x6e22dca2 // fmul v2.4s, v5.4s, v2.4s
+	WORD  $0x4e28f400 // fmax v0.4s, v0.4s, v8.4s
+	WORD  $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
+	WORD  $0x4ea1d400 // fsub v0.4s, v0.4s, v1.4s
 	CMP   $4, R1
 	BLT   storeRest
 	FMOVQ F0, (R0)
@@ -36520,6 +36600,31 @@ done:
 
 // func backwardGeluNEON(dx []float32, dy []float32, v []float32, p float32, add bool)
 TEXT ·backwardGeluNEON(SB), NOSPLIT, $0-77
+	MOVD  $constantsNEON<>(SB), R17
+	FMOVQ 240(R17), F7
+	FMOVQ 96(R17), F8
+	FMOVQ 32(R17), F9
+	FMOVQ 48(R17), F10
+	FMOVQ 80(R17), F11
+	FMOVQ 112(R17), F12
+	FMOVQ 128(R17), F13
+	FMOVQ 144(R17), F14
+	FMOVQ 160(R17), F15
+	FMOVQ 176(R17), F16
+	FMOVQ 192(R17), F17
+	FMOVQ 208(R17), F18
+	FMOVQ 224(R17), F19
+	FMOVQ 320(R17), F20
+	FMOVQ 336(R17), F21
+	FMOVQ 352(R17), F22
+	FMOVQ 368(R17), F23
+	FMOVQ 384(R17), F24
+	FMOVQ 400(R17), F25
+	FMOVQ 416(R17), F26
+	FMOVQ 432(R17), F27
+	FMOVQ 448(R17), F28
+	FMOVQ 464(R17), F29
+	FMOVQ 480(R17), F30
 	FMOVS p+72(FP), F0
 	VDUP  V0.S[0], V0.S4
 	MOVD  dx_base+0(FP), R0
@@ -36533,70 +36638,58 @@ TEXT ·backwardGeluNEON(SB), NOSPLIT, $0-77
 some:
 	FMOVQ (R2), F0
 	FMOVQ (R3), F1
-	VMOVQ $0xc15428f6c15428f6, $0xc15428f6c15428f6, V2
-	WORD  $0x4e21f442 // fmax v2.4s, v2.4s, v1.4s
-	VMOVQ $0x415428f6415428f6, $0x415428f6415428f6, V1
-	WORD  $0x4ea2f421 // fmin v1.4s, v1.4s, v2.4s
-	VMOVQ $0x7fffffff7fffffff, $0x7fffffff7fffffff, V31
-	VAND  V31.B16, V1.B16, V2.B16
+	FMOVQ 512(R17), F31
+	WORD  $0x4e3ff421 // fmax v1.4s, v1.4s, v31.4s
+	WORD  $0x4eb4f421 // fmin v1.4s, v1.4s, v20.4s
+	VAND  V10.B16, V1.B16, V2.B16
 	WORD  $0x6e22dc43 // fmul v3.4s, v2.4s, v2.4s
-	VMOVQ $0xbf000000bf000000, $0xbf000000bf000000, V31
-	WORD  $0x6e3fdc63 // fmul v3.4s, v3.4s, v31.4s
-	VMOVQ $0x3fb8aa3b3fb8aa3b, $0x3fb8aa3b3fb8aa3b, V4
-	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V5
-	VFMLA V4.S4, V3.S4, V5.S4
-	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V31
-	WORD  $0x4ebfd4a4 // fsub v4.4s, v5.4s, v31.4s
-	VMOVQ $0x3f3172183f317218, $0x3f3172183f317218, V31
-	VFMLS V31.S4, V4.S4, V3.S4
-	VMOVQ $0xb102e308b102e308, $0xb102e308b102e308, V31
-	VFMLS V31.S4, V4.S4, V3.S4
-	VMOVQ $0x3950927239509272, $0x3950927239509272, V4
-	VMOVQ $0x3ab6a18b3ab6a18b, $0x3ab6a18b3ab6a18b, V6
-	VFMLA V4.S4, V3.S4, V6.S4
-	VMOVQ $0x3c0888703c088870, $0x3c0888703c088870, V4
-	VFMLA V6.S4, V3.S4, V4.S4
-	VMOVQ $0x3d2aaa753d2aaa75, $0x3d2aaa753d2aaa75, V6
-	VFMLA V4.S4, V3.S4, V6.S4
-	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V4
-	VFMLA V6.S4, V3.S4, V4.S4
-	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V6
-	VFMLA V4.S4, V3.S4, V6.S4
-	WORD  $0x6e23dc64 // fmul v4.4s, v3.4s, v3.4s
-	VFMLA V6.S4, V4.S4, V3.S4
-	VSHL  $23, V5.S4, V4.S4
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
-	WORD  $0x4e3fd463 // fadd v3.4s, v3.4s, v31.4s
+	WORD  $0x6e35dc63 // fmul v3.4s, v3.4s, v21.4s
+	VORR  V8.B16, V8.B16, V4.B16
+	VFMLA V11.S4, V3.S4, V4.S4
+	WORD  $0x4ea8d485 // fsub v5.4s, v4.4s, v8.4s
+	VFMLS V12.S4, V5.S4, V3.S4
+	VFMLS V13.S4, V5.S4, V3.S4
+	VORR  V15.B16, V15.B16, V5.B16
+	VFMLA V14.S4, V3.S4, V5.S4
+	VORR  V16.B16, V16.B16, V6.B16
+	VFMLA V5.S4, V3.S4, V6.S4
+	VORR  V17.B16, V17.B16, V5.B16
+	VFMLA V6.S4, V3.S4, V5.S4
+	VORR  V18.B16, V18.B16, V6.B16
+	VFMLA V5.S4, V3.S4, V6.S4
+	VORR  V19.B16, V19.B16, V5.B16
+	VFMLA V6.S4, V3.S4, V5.S4
+	WORD  $0x6e23dc66 // fmul v6.4s, v3.4s, v3.4s
+	VFMLA V5.S4, V6.S4, V3.S4
+	VSHL  $23, V4.S4, V4.S4
+	WORD  $0x4e27d463 // fadd v3.4s, v3.4s, v7.4s
 	WORD  $0x6e24dc63 // fmul v3.4s, v3.4s, v4.4s
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V4
-	VMOVQ $0x3e99999a3e99999a, $0x3e99999a3e99999a, V5
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V6
-	VFMLA V5.S4, V2.S4, V6.S4
-	WORD  $0x6e26fc82 // fdiv v2.4s, v4.4s, v6.4s
-	VMOVQ $0x3cd9c3383cd9c338, $0x3cd9c3383cd9c338, V4
-	VMOVQ $0xbddbb08ebddbb08e, $0xbddbb08ebddbb08e, V5
+	VORR  V7.B16, V7.B16, V4.B16
+	VORR  V7.B16, V7.B16, V5.B16
+	VFMLA V22.S4, V2.S4, V5.S4
+	WORD  $0x6e25fc82 // fdiv v2.4s, v4.4s, v5.4s
+	VORR  V24.B16, V24.B16, V4.B16
+	VFMLA V23.S4, V2.S4, V4.S4
+	VORR  V25.B16, V25.B16, V5.B16
 	VFMLA V4.S4, V2.S4, V5.S4
-	VMOVQ $0x3db67e0a3db67e0a, $0x3db67e0a3db67e0a, V4
+	VORR  V26.B16, V26.B16, V4.B16
 	VFMLA V5.S4, V2.S4, V4.S4
-	VMOVQ $0x3dccb0413dccb041, $0x3dccb0413dccb041, V5
+	VORR  V27.B16, V27.B16, V5.B16
 	VFMLA V4.S4, V2.S4, V5.S4
-	VMOVQ $0x3bbd0b863bbd0b86, $0x3bbd0b863bbd0b86, V4
+	VORR  V28.B16, V28.B16, V4.B16
 	VFMLA V5.S4, V2.S4, V4.S4
-	VMOVQ $0x3e25107d3e25107d, $0x3e25107d3e25107d, V5
+	VORR  V29.B16, V29.B16, V5.B16
 	VFMLA V4.S4, V2.S4, V5.S4
-	VMOVQ $0x3dd11cab3dd11cab, $0x3dd11cab3dd11cab, V4
+	VORR  V30.B16, V30.B16, V4.B16
 	VFMLA V5.S4, V2.S4, V4.S4
-	VMOVQ $0x3dfb7b663dfb7b66, $0x3dfb7b663dfb7b66, V5
+	FMOVQ 496(R17), F5
 	VFMLA V4.S4, V2.S4, V5.S4
-	VMOVQ $0xb9709c2cb9709c2c, $0xb9709c2cb9709c2c, V4
-	VFMLA V5.S4, V2.S4, V4.S4
-	WORD  $0x6e23dc82 // fmul v2.4s, v4.4s, v3.4s
-	VMOVQ $0x0000000000000000, $0x0000000000000000, V31
-	WORD  $0x6ea1e7e4 // fcmgt v4.4s, v31.4s, v1.4s
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V5
+	WORD  $0x6e23dca2 // fmul v2.4s, v5.4s, v3.4s
+	WORD  $0x6ea1e524 // fcmgt v4.4s, v9.4s, v1.4s
+	VORR  V7.B16, V7.B16, V5.B16
 	WORD  $0x4ea2d4a5 // fsub v5.4s, v5.4s, v2.4s
 	VBIF  V4.B16, V5.B16, V2.B16
-	VMOVQ $0x3ecc422a3ecc422a, $0x3ecc422a3ecc422a, V31
+	FMOVQ 528(R17), F31
 	WORD  $0x6e3fdc63 // fmul v3.4s, v3.4s, v31.4s
 	VFMLA V1.S4, V3.S4, V2.S4
 	WORD  $0x6e22dc00 // fmul v0.4s, v0.4s, v2.4s
@@ -36609,70 +36702,58 @@ store0:
 	FMOVQ F0, (R0)
 	FMOVQ 16(R2), F0
 	FMOVQ 16(R3), F1
-	VMOVQ $0xc15428f6c15428f6, $0xc15428f6c15428f6, V2
-	WORD  $0x4e21f442 // fmax v2.4s, v2.4s, v1.4s
-	VMOVQ $0x415428f6415428f6, $0x415428f6415428f6, V1
-	WORD  $0x4ea2f421 // fmin v1.4s, v1.4s, v2.4s
-	VMOVQ $0x7fffffff7fffffff, $0x7fffffff7fffffff, V31
-	VAND  V31.B16, V1.B16, V2.B16
+	FMOVQ 512(R17), F31
+	WORD  $0x4e3ff421 // fmax v1.4s, v1.4s, v31.4s
+	WORD  $0x4eb4f421 // fmin v1.4s, v1.4s, v20.4s
+	VAND  V10.B16, V1.B16, V2.B16
 	WORD  $0x6e22dc43 // fmul v3.4s, v2.4s, v2.4s
-	VMOVQ $0xbf000000bf000000, $0xbf000000bf000000, V31
-	WORD  $0x6e3fdc63 // fmul v3.4s, v3.4s, v31.4s
-	VMOVQ $0x3fb8aa3b3fb8aa3b, $0x3fb8aa3b3fb8aa3b, V4
-	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V5
-	VFMLA V4.S4, V3.S4, V5.S4
-	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V31
-	WORD  $0x4ebfd4a4 // fsub v4.4s, v5.4s, v31.4s
-	VMOVQ $0x3f3172183f317218, $0x3f3172183f317218, V31
-	VFMLS V31.S4, V4.S4, V3.S4
-	VMOVQ $0xb102e308b102e308, $0xb102e308b102e308, V31
-	VFMLS V31.S4, V4.S4, V3.S4
-	VMOVQ $0x3950927239509272, $0x3950927239509272, V4
-	VMOVQ $0x3ab6a18b3ab6a18b, $0x3ab6a18b3ab6a18b, V6
-	VFMLA V4.S4, V3.S4, V6.S4
-	VMOVQ $0x3c0888703c088870, $0x3c0888703c088870, V4
-	VFMLA V6.S4, V3.S4, V4.S4
-	VMOVQ $0x3d2aaa753d2aaa75, $0x3d2aaa753d2aaa75, V6
-	VFMLA V4.S4, V3.S4, V6.S4
-	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V4
-	VFMLA V6.S4, V3.S4, V4.S4
-	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V6
-	VFMLA V4.S4, V3.S4, V6.S4
-	WORD  $0x6e23dc64 // fmul v4.4s, v3.4s, v3.4s
-	VFMLA V6.S4, V4.S4, V3.S4
-	VSHL  $23, V5.S4, V4.S4
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
-	WORD  $0x4e3fd463 // fadd v3.4s, v3.4s, v31.4s
+	WORD  $0x6e35dc63 // fmul v3.4s, v3.4s, v21.4s
+	VORR  V8.B16, V8.B16, V4.B16
+	VFMLA V11.S4, V3.S4, V4.S4
+	WORD  $0x4ea8d485 // fsub v5.4s, v4.4s, v8.4s
+	VFMLS V12.S4, V5.S4, V3.S4
+	VFMLS V13.S4, V5.S4, V3.S4
+	VORR  V15.B16, V15.B16, V5.B16
+	VFMLA V14.S4, V3.S4, V5.S4
+	VORR  V16.B16, V16.B16, V6.B16
+	VFMLA V5.S4, V3.S4, V6.S4
+	VORR  V17.B16, V17.B16, V5.B16
+	VFMLA V6.S4, V3.S4, V5.S4
+	VORR  V18.B16, V18.B16, V6.B16
+	VFMLA V5.S4, V3.S4, V6.S4
+	VORR  V19.B16, V19.B16, V5.B16
+	VFMLA V6.S4, V3.S4, V5.S4
+	WORD  $0x6e23dc66 // fmul v6.4s, v3.4s, v3.4s
+	VFMLA V5.S4, V6.S4, V3.S4
+	VSHL  $23, V4.S4, V4.S4
+	WORD  $0x4e27d463 // fadd v3.4s, v3.4s, v7.4s
 	WORD  $0x6e24dc63 // fmul v3.4s, v3.4s, v4.4s
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V4
-	VMOVQ $0x3e99999a3e99999a, $0x3e99999a3e99999a, V5
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V6
-	VFMLA V5.S4, V2.S4, V6.S4
-	WORD  $0x6e26fc82 // fdiv v2.4s, v4.4s, v6.4s
-	VMOVQ $0x3cd9c3383cd9c338, $0x3cd9c3383cd9c338, V4
-	VMOVQ $0xbddbb08ebddbb08e, $0xbddbb08ebddbb08e, V5
+	VORR  V7.B16, V7.B16, V4.B16
+	VORR  V7.B16, V7.B16, V5.B16
+	VFMLA V22.S4, V2.S4, V5.S4
+	WORD  $0x6e25fc82 // fdiv v2.4s, v4.4s, v5.4s
+	VORR  V24.B16, V24.B16, V4.B16
+	VFMLA V23.S4, V2.S4, V4.S4
+	VORR  V25.B16, V25.B16, V5.B16
 	VFMLA V4.S4, V2.S4, V5.S4
-	VMOVQ $0x3db67e0a3db67e0a, $0x3db67e0a3db67e0a, V4
+	VORR  V26.B16, V26.B16, V4.B16
 	VFMLA V5.S4, V2.S4, V4.S4
-	VMOVQ $0x3dccb0413dccb041, $0x3dccb0413dccb041, V5
+	VORR  V27.B16, V27.B16, V5.B16
 	VFMLA V4.S4, V2.S4, V5.S4
-	VMOVQ $0x3bbd0b863bbd0b86, $0x3bbd0b863bbd0b86, V4
+	VORR  V28.B16, V28.B16, V4.B16
 	VFMLA V5.S4, V2.S4, V4.S4
-	VMOVQ $0x3e25107d3e25107d, $0x3e25107d3e25107d, V5
+	VORR  V29.B16, V29.B16, V5.B16
 	VFMLA V4.S4, V2.S4, V5.S4
-	VMOVQ $0x3dd11cab3dd11cab, $0x3dd11cab3dd11cab, V4
+	VORR  V30.B16, V30.B16, V4.B16
 	VFMLA V5.S4, V2.S4, V4.S4
-	VMOVQ $0x3dfb7b663dfb7b66, $0x3dfb7b663dfb7b66, V5
+	FMOVQ 496(R17), F5
 	VFMLA V4.S4, V2.S4, V5.S4
-	VMOVQ $0xb9709c2cb9709c2c, $0xb9709c2cb9709c2c, V4
-	VFMLA V5.S4, V2.S4, V4.S4
-	WORD  $0x6e23dc82 // fmul v2.4s, v4.4s, v3.4s
-	VMOVQ $0x0000000000000000, $0x0000000000000000, V31
-	WORD  $0x6ea1e7e4 // fcmgt v4.4s, v31.4s, v1.4s
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V5
+	WORD  $0x6e23dca2 // fmul v2.4s, v5.4s, v3.4s
+	WORD  $0x6ea1e524 // fcmgt v4.4s, v9.4s, v1.4s
+	VORR  V7.B16, V7.B16, V5.B16
 	WORD  $0x4ea2d4a5 // fsub v5.4s, v5.4s, v2.4s
 	VBIF  V4.B16, V5.B16, V2.B16
-	VMOVQ $0x3ecc422a3ecc422a, $0x3ecc422a3ecc422a, V31
+	FMOVQ 528(R17), F31
 	WORD  $0x6e3fdc63 // fmul v3.4s, v3.4s, v31.4s
 	VFMLA V1.S4, V3.S4, V2.S4
 	WORD  $0x6e22dc00 // fmul v0.4s, v0.4s, v2.4s
@@ -36685,70 +36766,58 @@ store1:
 	FMOVQ F0, 16(R0)
 	FMOVQ 32(R2), F0
 	FMOVQ 32(R3), F1
-	VMOVQ $0xc15428f6c15428f6, $0xc15428f6c15428f6, V2
-	WORD  $0x4e21f442 // fmax v2.4s, v2.4s, v1.4s
-	VMOVQ $0x415428f6415428f6, $0x415428f6415428f6, V1
-	WORD  $0x4ea2f421 // fmin v1.4s, v1.4s, v2.4s
-	VMOVQ $0x7fffffff7fffffff, $0x7fffffff7fffffff, V31
-	VAND  V31.B16, V1.B16, V2.B16
+	FMOVQ 512(R17), F31
+	WORD  $0x4e3ff421 // fmax v1.4s, v1.4s, v31.4s
+	WORD  $0x4eb4f421 // fmin v1.4s, v1.4s, v20.4s
+	VAND  V10.B16, V1.B16, V2.B16
 	WORD  $0x6e22dc43 // fmul v3.4s, v2.4s, v2.4s
-	VMOVQ $0xbf000000bf000000, $0xbf000000bf000000, V31
-	WORD  $0x6e3fdc63 // fmul v3.4s, v3.4s, v31.4s
-	VMOVQ $0x3fb8aa3b3fb8aa3b, $0x3fb8aa3b3fb8aa3b, V4
-	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V5
-	VFMLA V4.S4, V3.S4, V5.S4
-	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V31
-	WORD  $0x4ebfd4a4 // fsub v4.4s, v5.4s, v31.4s
-	VMOVQ $0x3f3172183f317218, $0x3f3172183f317218, V31
-	VFMLS V31.S4, V4.S4, V3.S4
-	VMOVQ $0xb102e308b102e308, $0xb102e308b102e308, V31
-	VFMLS V31.S4, V4.S4, V3.S4
-	VMOVQ $0x3950927239509272, $0x3950927239509272, V4
-	VMOVQ $0x3ab6a18b3ab6a18b, $0x3ab6a18b3ab6a18b, V6
-	VFMLA V4.S4, V3.S4, V6.S4
-	VMOVQ $0x3c0888703c088870, $0x3c0888703c088870, V4
-	VFMLA V6.S4, V3.S4, V4.S4
-	VMOVQ $0x3d2aaa753d2aaa75, $0x3d2aaa753d2aaa75, V6
-	VFMLA V4.S4, V3.S4, V6.S4
-	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V4
-	VFMLA V6.S4, V3.S4, V4.S4
-	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V6
-	VFMLA V4.S4, V3.S4, V6.S4
-	WORD  $0x6e23dc64 // fmul v4.4s, v3.4s, v3.4s
-	VFMLA V6.S4, V4.S4, V3.S4
-	VSHL  $23, V5.S4, V4.S4
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
-	WORD  $0x4e3fd463 // fadd v3.4s, v3.4s, v31.4s
+	WORD  $0x6e35dc63 // fmul v3.4s, v3.4s, v21.4s
+	VORR  V8.B16, V8.B16, V4.B16
+	VFMLA V11.S4, V3.S4, V4.S4
+	WORD  $0x4ea8d485 // fsub v5.4s, v4.4s, v8.4s
+	VFMLS V12.S4, V5.S4, V3.S4
+	VFMLS V13.S4, V5.S4, V3.S4
+	VORR  V15.B16, V15.B16, V5.B16
+	VFMLA V14.S4, V3.S4, V5.S4
+	VORR  V16.B16, V16.B16, V6.B16
+	VFMLA V5.S4, V3.S4, V6.S4
+	VORR  V17.B16, V17.B16, V5.B16
+	VFMLA V6.S4, V3.S4, V5.S4
+	VORR  V18.B16, V18.B16, V6.B16
+	VFMLA V5.S4, V3.S4, V6.S4
+	VORR  V19.B16, V19.B16, V5.B16
+	VFMLA V6.S4, V3.S4, V5.S4
+	WORD  $0x6e23dc66 // fmul v6.4s, v3.4s, v3.4s
+	VFMLA V5.S4, V6.S4, V3.S4
+	VSHL  $23, V4.S4, V4.S4
+	WORD  $0x4e27d463 // fadd v3.4s, v3.4s, v7.4s
 	WORD  $0x6e24dc63 // fmul v3.4s, v3.4s, v4.4s
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V4
-	VMOVQ $0x3e99999a3e99999a, $0x3e99999a3e99999a, V5
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V6
-	VFMLA V5.S4, V2.S4, V6.S4
-	WORD  $0x6e26fc82 // fdiv v2.4s, v4.4s, v6.4s
-	VMOVQ $0x3cd9c3383cd9c338, $0x3cd9c3383cd9c338, V4
-	VMOVQ $0xbddbb08ebddbb08e, $0xbddbb08ebddbb08e, V5
+	VORR  V7.B16, V7.B16, V4.B16
+	VORR  V7.B16, V7.B16, V5.B16
+	VFMLA V22.S4, V2.S4, V5.S4
+	WORD  $0x6e25fc82 // fdiv v2.4s, v4.4s, v5.4s
+	VORR  V24.B16, V24.B16, V4.B16
+	VFMLA V23.S4, V2.S4, V4.S4
+	VORR  V25.B16, V25.B16, V5.B16
 	VFMLA V4.S4, V2.S4, V5.S4
-	VMOVQ $0x3db67e0a3db67e0a, $0x3db67e0a3db67e0a, V4
+	VORR  V26.B16, V26.B16, V4.B16
 	VFMLA V5.S4, V2.S4, V4.S4
-	VMOVQ $0x3dccb0413dccb041, $0x3dccb0413dccb041, V5
+	VORR  V27.B16, V27.B16, V5.B16
 	VFMLA V4.S4, V2.S4, V5.S4
-	VMOVQ $0x3bbd0b863bbd0b86, $0x3bbd0b863bbd0b86, V4
+	VORR  V28.B16, V28.B16, V4.B16
 	VFMLA V5.S4, V2.S4, V4.S4
-	VMOVQ $0x3e25107d3e25107d, $0x3e25107d3e25107d, V5
+	VORR  V29.B16, V29.B16, V5.B16
 	VFMLA V4.S4, V2.S4, V5.S4
-	VMOVQ $0x3dd11cab3dd11cab, $0x3dd11cab3dd11cab, V4
+	VORR  V30.B16, V30.B16, V4.B16
 	VFMLA V5.S4, V2.S4, V4.S4
-	VMOVQ $0x3dfb7b663dfb7b66, $0x3dfb7b663dfb7b66, V5
+	FMOVQ 496(R17), F5
 	VFMLA V4.S4, V2.S4, V5.S4
-	VMOVQ $0xb9709c2cb9709c2c, $0xb9709c2cb9709c2c, V4
-	VFMLA V5.S4, V2.S4, V4.S4
-	WORD  $0x6e23dc82 // fmul v2.4s, v4.4s, v3.4s
-	VMOVQ $0x0000000000000000, $0x0000000000000000, V31
-	WORD  $0x6ea1e7e4 // fcmgt v4.4s, v31.4s, v1.4s
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V5
+	WORD  $0x6e23dca2 // fmul v2.4s, v5.4s, v3.4s
+	WORD  $0x6ea1e524 // fcmgt v4.4s, v9.4s, v1.4s
+	VORR  V7.B16, V7.B16, V5.B16
 	WORD  $0x4ea2d4a5 // fsub v5.4s, v5.4s, v2.4s
 	VBIF  V4.B16, V5.B16, V2.B16
-	VMOVQ $0x3ecc422a3ecc422a, $0x3ecc422a3ecc422a, V31
+	FMOVQ 528(R17), F31
 	WORD  $0x6e3fdc63 // fmul v3.4s, v3.4s, v31.4s
 	VFMLA V1.S4, V3.S4, V2.S4
 	WORD  $0x6e22dc00 // fmul v0.4s, v0.4s, v2.4s
@@ -36761,70 +36830,58 @@ store2:
 	FMOVQ F0, 32(R0)
 	FMOVQ 48(R2), F0
 	FMOVQ 48(R3), F1
-	VMOVQ $0xc15428f6c15428f6, $0xc15428f6c15428f6, V2
-	WORD  $0x4e21f442 // fmax v2.4s, v2.4s, v1.4s
-	VMOVQ $0x415428f6415428f6, $0x415428f6415428f6, V1
-	WORD  $0x4ea2f421 // fmin v1.4s, v1.4s, v2.4s
-	VMOVQ $0x7fffffff7fffffff, $0x7fffffff7fffffff, V31
-	VAND  V31.B16, V1.B16, V2.B16
+	FMOVQ 512(R17), F31
+	WORD  $0x4e3ff421 // fmax v1.4s, v1.4s, v31.4s
+	WORD  $0x4eb4f421 // fmin v1.4s, v1.4s, v20.4s
+	VAND  V10.B16, V1.B16, V2.B16
 	WORD  $0x6e22dc43 // fmul v3.4s, v2.4s, v2.4s
-	VMOVQ $0xbf000000bf000000, $0xbf000000bf000000, V31
-	WORD  $0x6e3fdc63 // fmul v3.4s, v3.4s, v31.4s
-	VMOVQ $0x3fb8aa3b3fb8aa3b, $0x3fb8aa3b3fb8aa3b, V4
-	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V5
-	VFMLA V4.S4, V3.S4, V5.S4
-	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V31
-	WORD  $0x4ebfd4a4 // fsub v4.4s, v5.4s, v31.4s
-	VMOVQ $0x3f3172183f317218, $0x3f3172183f317218, V31
-	VFMLS V31.S4, V4.S4, V3.S4
-	VMOVQ $0xb102e308b102e308, $0xb102e308b102e308, V31
-	VFMLS V31.S4, V4.S4, V3.S4
-	VMOVQ $0x3950927239509272, $0x3950927239509272, V4
-	VMOVQ $0x3ab6a18b3ab6a18b, $0x3ab6a18b3ab6a18b, V6
-	VFMLA V4.S4, V3.S4, V6.S4
-	VMOVQ $0x3c0888703c088870, $0x3c0888703c088870, V4
-	VFMLA V6.S4, V3.S4, V4.S4
-	VMOVQ $0x3d2aaa753d2aaa75, $0x3d2aaa753d2aaa75, V6
-	VFMLA V4.S4, V3.S4, V6.S4
-	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V4
-	VFMLA V6.S4, V3.S4, V4.S4
-	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V6
-	VFMLA V4.S4, V3.S4, V6.S4
-	WORD  $0x6e23dc64 // fmul v4.4s, v3.4s, v3.4s
-	VFMLA V6.S4, V4.S4, V3.S4
-	VSHL  $23, V5.S4, V4.S4
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
-	WORD  $0x4e3fd463 // fadd v3.4s, v3.4s, v31.4s
+	WORD  $0x6e35dc63 // fmul v3.4s, v3.4s, v21.4s
+	VORR  V8.B16, V8.B16, V4.B16
+	VFMLA V11.S4, V3.S4, V4.S4
+	WORD  $0x4ea8d485 // fsub v5.4s, v4.4s, v8.4s
+	VFMLS V12.S4, V5.S4, V3.S4
+	VFMLS V13.S4, V5.S4, V3.S4
+	VORR  V15.B16, V15.B16, V5.B16
+	VFMLA V14.S4, V3.S4, V5.S4
+	VORR  V16.B16, V16.B16, V6.B16
+	VFMLA V5.S4, V3.S4, V6.S4
+	VORR  V17.B16, V17.B16, V5.B16
+	VFMLA V6.S4, V3.S4, V5.S4
+	VORR  V18.B16, V18.B16, V6.B16
+	VFMLA V5.S4, V3.S4, V6.S4
+	VORR  V19.B16, V19.B16, V5.B16
+	VFMLA V6.S4, V3.S4, V5.S4
+	WORD  $0x6e23dc66 // fmul v6.4s, v3.4s, v3.4s
+	VFMLA V5.S4, V6.S4, V3.S4
+	VSHL  $23, V4.S4, V4.S4
+	WORD  $0x4e27d463 // fadd v3.4s, v3.4s, v7.4s
 	WORD  $0x6e24dc63 // fmul v3.4s, v3.4s, v4.4s
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V4
-	VMOVQ $0x3e99999a3e99999a, $0x3e99999a3e99999a, V5
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V6
-	VFMLA V5.S4, V2.S4, V6.S4
-	WORD  $0x6e26fc82 // fdiv v2.4s, v4.4s, v6.4s
-	VMOVQ $0x3cd9c3383cd9c338, $0x3cd9c3383cd9c338, V4
-	VMOVQ $0xbddbb08ebddbb08e, $0xbddbb08ebddbb08e, V5
+	VORR  V7.B16, V7.B16, V4.B16
+	VORR  V7.B16, V7.B16, V5.B16
+	VFMLA V22.S4, V2.S4, V5.S4
+	WORD  $0x6e25fc82 // fdiv v2.4s, v4.4s, v5.4s
+	VORR  V24.B16, V24.B16, V4.B16
+	VFMLA V23.S4, V2.S4, V4.S4
+	VORR  V25.B16, V25.B16, V5.B16
 	VFMLA V4.S4, V2.S4, V5.S4
-	VMOVQ $0x3db67e0a3db67e0a, $0x3db67e0a3db67e0a, V4
+	VORR  V26.B16, V26.B16, V4.B16
 	VFMLA V5.S4, V2.S4, V4.S4
-	VMOVQ $0x3dccb0413dccb041, $0x3dccb0413dccb041, V5
+	VORR  V27.B16, V27.B16, V5.B16
 	VFMLA V4.S4, V2.S4, V5.S4
-	VMOVQ $0x3bbd0b863bbd0b86, $0x3bbd0b863bbd0b86, V4
+	VORR  V28.B16, V28.B16, V4.B16
 	VFMLA V5.S4, V2.S4, V4.S4
-	VMOVQ $0x3e25107d3e25107d, $0x3e25107d3e25107d, V5
+	VORR  V29.B16, V29.B16, V5.B16
 	VFMLA V4.S4, V2.S4, V5.S4
-	VMOVQ $0x3dd11cab3dd11cab, $0x3dd11cab3dd11cab, V4
+	VORR  V30.B16, V30.B16, V4.B16
 	VFMLA V5.S4, V2.S4, V4.S4
-	VMOVQ $0x3dfb7b663dfb7b66, $0x3dfb7b663dfb7b66, V5
+	FMOVQ 496(R17), F5
 	VFMLA V4.S4, V2.S4, V5.S4
-	VMOVQ $0xb9709c2cb9709c2c, $0xb9709c2cb9709c2c, V4
-	VFMLA V5.S4, V2.S4, V4.S4
-	WORD  $0x6e23dc82 // fmul v2.4s, v4.4s, v3.4s
-	VMOVQ $0x0000000000000000, $0x0000000000000000, V31
-	WORD  $0x6ea1e7e4 // fcmgt v4.4s, v31.4s, v1.4s
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V5
+	WORD  $0x6e23dca2 // fmul v2.4s, v5.4s, v3.4s
+	WORD  $0x6ea1e524 // fcmgt v4.4s, v9.4s, v1.4s
+	VORR  V7.B16, V7.B16, V5.B16
 	WORD  $0x4ea2d4a5 // fsub v5.4s, v5.4s, v2.4s
 	VBIF  V4.B16, V5.B16, V2.B16
-	VMOVQ $0x3ecc422a3ecc422a, $0x3ecc422a3ecc422a, V31
+	FMOVQ 528(R17), F31
 	WORD  $0x6e3fdc63 // fmul v3.4s, v3.4s, v31.4s
 	VFMLA V1.S4, V3.S4, V2.S4
 	WORD  $0x6e22dc00 // fmul v0.4s, v0.4s, v2.4s
@@ -36851,70 +36908,58 @@ next:
 	FMOVQ (R3), F1
 
 compute:
-	VMOVQ $0xc15428f6c15428f6, $0xc15428f6c15428f6, V2
-	WORD  $0x4e21f442 // fmax v2.4s, v2.4s, v1.4s
-	VMOVQ $0x415428f6415428f6, $0x415428f6415428f6, V1
-	WORD  $0x4ea2f421 // fmin v1.4s, v1.4s, v2.4s
-	VMOVQ $0x7fffffff7fffffff, $0x7fffffff7fffffff, V31
-	VAND  V31.B16, V1.B16, V2.B16
+	FMOVQ 512(R17), F31
+	WORD  $0x4e3ff421 // fmax v1.4s, v1.4s, v31.4s
+	WORD  $0x4eb4f421 // fmin v1.4s, v1.4s, v20.4s
+	VAND  V10.B16, V1.B16, V2.B16
 	WORD  $0x6e22dc43 // fmul v3.4s, v2.4s, v2.4s
-	VMOVQ $0xbf000000bf000000, $0xbf000000bf000000, V31
-	WORD  $0x6e3fdc63 // fmul v3.4s, v3.4s, v31.4s
-	VMOVQ $0x3fb8aa3b3fb8aa3b, $0x3fb8aa3b3fb8aa3b, V4
-	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V5
-	VFMLA V4.S4, V3.S4, V5.S4
-	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V31
-	WORD  $0x4ebfd4a4 // fsub v4.4s, v5.4s, v31.4s
-	VMOVQ $0x3f3172183f317218, $0x3f3172183f317218, V31
-	VFMLS V31.S4, V4.S4, V3.S4
-	VMOVQ $0xb102e308b102e308, $0xb102e308b102e308, V31
-	VFMLS V31.S4, V4.S4, V3.S4
-	VMOVQ $0x3950927239509272, $0x3950927239509272, V4
-	VMOVQ $0x3ab6a18b3ab6a18b, $0x3ab6a18b3ab6a18b, V6
-	VFMLA V4.S4, V3.S4, V6.S4
-	VMOVQ $0x3c0888703c088870, $0x3c0888703c088870, V4
-	VFMLA V6.S4, V3.S4, V4.S4
-	VMOVQ $0x3d2aaa753d2aaa75, $0x3d2aaa753d2aaa75, V6
-	VFMLA V4.S4, V3.S4, V6.S4
-	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V4
-	VFMLA V6.S4, V3.S4, V4.S4
-	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V6
-	VFMLA V4.S4, V3.S4, V6.S4
-	WORD  $0x6e23dc64 // fmul v4.4s, v3.4s, v3.4s
-	VFMLA V6.S4, V4.S4, V3.S4
-	VSHL  $23, V5.S4, V4.S4
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
-	WORD  $0x4e3fd463 // fadd v3.4s, v3.4s, v31.4s
+	WORD  $0x6e35dc63 // fmul v3.4s, v3.4s, v21.4s
+	VORR  V8.B16, V8.B16, V4.B16
+	VFMLA V11.S4, V3.S4, V4.S4
+	WORD  $0x4ea8d485 // fsub v5.4s, v4.4s, v8.4s
+	VFMLS V12.S4, V5.S4, V3.S4
+	VFMLS V13.S4, V5.S4, V3.S4
+	VORR  V15.B16, V15.B16, V5.B16
+	VFMLA V14.S4, V3.S4, V5.S4
+	VORR  V16.B16, V16.B16, V6.B16
+	VFMLA V5.S4, V3.S4, V6.S4
+	VORR  V17.B16, V17.B16, V5.B16
+	VFMLA V6.S4, V3.S4, V5.S4
+	VORR  V18.B16, V18.B16, V6.B16
+	VFMLA V5.S4, V3.S4, V6.S4
+	VORR  V19.B16, V19.B16, V5.B16
+	VFMLA V6.S4, V3.S4, V5.S4
+	WORD  $0x6e23dc66 // fmul v6.4s, v3.4s, v3.4s
+	VFMLA V5.S4, V6.S4, V3.S4
+	VSHL  $23, V4.S4, V4.S4
+	WORD  $0x4e27d463 // fadd v3.4s, v3.4s, v7.4s
 	WORD  $0x6e24dc63 // fmul v3.4s, v3.4s, v4.4s
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V4
-	VMOVQ $0x3e99999a3e99999a, $0x3e99999a3e99999a, V5
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V6
-	VFMLA V5.S4, V2.S4, V6.S4
-	WORD  $0x6e26fc82 // fdiv v2.4s, v4.4s, v6.4s
-	VMOVQ $0x3cd9c3383cd9c338, $0x3cd9c3383cd9c338, V4
-	VMOVQ $0xbddbb08ebddbb08e, $0xbddbb08ebddbb08e, V5
+	VORR  V7.B16, V7.B16, V4.B16
+	VORR  V7.B16, V7.B16, V5.B16
+	VFMLA V22.S4, V2.S4, V5.S4
+	WORD  $0x6e25fc82 // fdiv v2.4s, v4.4s, v5.4s
+	VORR  V24.B16, V24.B16, V4.B16
+	VFMLA V23.S4, V2.S4, V4.S4
+	VORR  V25.B16, V25.B16, V5.B16
 	VFMLA V4.S4, V2.S4, V5.S4
-	VMOVQ $0x3db67e0a3db67e0a, $0x3db67e0a3db67e0a, V4
+	VORR  V26.B16, V26.B16, V4.B16
 	VFMLA V5.S4, V2.S4, V4.S4
-	VMOVQ $0x3dccb0413dccb041, $0x3dccb0413dccb041, V5
+	VORR  V27.B16, V27.B16, V5.B16
 	VFMLA V4.S4, V2.S4, V5.S4
-	VMOVQ $0x3bbd0b863bbd0b86, $0x3bbd0b863bbd0b86, V4
+	VORR  V28.B16, V28.B16, V4.B16
 	VFMLA V5.S4, V2.S4, V4.S4
-	VMOVQ $0x3e25107d3e25107d, $0x3e25107d3e25107d, V5
+	VORR  V29.B16, V29.B16, V5.B16
 	VFMLA V4.S4, V2.S4, V5.S4
-	VMOVQ $0x3dd11cab3dd11cab, $0x3dd11cab3dd11cab, V4
+	VORR  V30.B16, V30.B16, V4.B16
 	VFMLA V5.S4, V2.S4, V4.S4
-	VMOVQ $0x3dfb7b663dfb7b66, $0x3dfb7b663dfb7b66, V5
+	FMOVQ 496(R17), F5
 	VFMLA V4.S4, V2.S4, V5.S4
-	VMOVQ $0xb9709c2cb9709c2c, $0xb9709c2cb9709c2c, V4
-	VFMLA V5.S4, V2.S4, V4.S4
-	WORD  $0x6e23dc82 // fmul v2.4s, v4.4s, v3.4s
-	VMOVQ $0x0000000000000000, $0x0000000000000000, V31
-	WORD  $0x6ea1e7e4 // fcmgt v4.4s, v31.4s, v1.4s
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V5
+	WORD  $0x6e23dca2 // fmul v2.4s, v5.4s, v3.4s
+	WORD  $0x6ea1e524 // fcmgt v4.4s, v9.4s, v1.4s
+	VORR  V7.B16, V7.B16, V5.B16
 	WORD  $0x4ea2d4a5 // fsub v5.4s, v5.4s, v2.4s
 	VBIF  V4.B16, V5.B16, V2.B16
-	VMOVQ $0x3ecc422a3ecc422a, $0x3ecc422a3ecc422a, V31
+	FMOVQ 528(R17), F31
 	WORD  $0x6e3fdc63 // fmul v3.4s, v3.4s, v31.4s
 	VFMLA V1.S4, V3.S4, V2.S4
 	WORD  $0x6e22dc00 // fmul v0.4s, v0.4s, v2.4s
@@ -36989,6 +37034,25 @@ done:
 
 // func forwardGeluTanhNEON(y []float32, x []float32, p float32)
 TEXT ·forwardGeluTanhNEON(SB), NOSPLIT, $0-52
+	MOVD  $constantsNEON<>(SB), R17
+	FMOVQ 96(R17), F6
+	FMOVQ 240(R17), F7
+	FMOVQ 576(R17), F8
+	FMOVQ 32(R17), F9
+	FMOVQ 48(R17), F10
+	FMOVQ 80(R17), F11
+	FMOVQ 112(R17), F12
+	FMOVQ 128(R17), F13
+	FMOVQ 144(R17), F14
+	FMOVQ 160(R17), F15
+	FMOVQ 176(R17), F16
+	FMOVQ 192(R17), F17
+	FMOVQ 208(R17), F18
+	FMOVQ 224(R17), F19
+	FMOVQ 272(R17), F20
+	FMOVQ 544(R17), F21
+	FMOVQ 560(R17), F22
+	FMOVQ 592(R17), F23
 	FMOVS p+48(FP), F0
 	VDUP  V0.S[0], V0.S4
 	MOVD  y_base+0(FP), R0
@@ -36999,200 +37063,148 @@ TEXT ·forwardGeluTanhNEON(SB), NOSPLIT, $0-52
 
 some:
 	FMOVQ (R2), F0
-	VMOVQ $0x7fffffff7fffffff, $0x7fffffff7fffffff, V31
-	VAND  V31.B16, V0.B16, V1.B16
-	VMOVQ $0x412051ec412051ec, $0x412051ec412051ec, V2
-	WORD  $0x4ea1f442 // fmin v2.4s, v2.4s, v1.4s
-	WORD  $0x6e22dc41 // fmul v1.4s, v2.4s, v2.4s
-	VMOVQ $0x3d9222793d922279, $0x3d9222793d922279, V3
-	VMOVQ $0x3fcc422a3fcc422a, $0x3fcc422a3fcc422a, V4
-	VFMLA V3.S4, V1.S4, V4.S4
-	WORD  $0x6e22dc83 // fmul v3.4s, v4.4s, v2.4s
-	VMOVQ $0x3e5b33b63e5b33b6, $0x3e5b33b63e5b33b6, V4
-	VMOVQ $0x3fcc422a3fcc422a, $0x3fcc422a3fcc422a, V5
-	VFMLA V4.S4, V1.S4, V5.S4
-	VMOVQ $0x8000000080000000, $0x8000000080000000, V31
-	VEOR  V31.B16, V3.B16, V1.B16
-	VMOVQ $0x3fb8aa3b3fb8aa3b, $0x3fb8aa3b3fb8aa3b, V3
-	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V4
-	VFMLA V3.S4, V1.S4, V4.S4
-	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V31
-	WORD  $0x4ebfd483 // fsub v3.4s, v4.4s, v31.4s
-	VMOVQ $0x3f3172183f317218, $0x3f3172183f317218, V31
-	VFMLS V31.S4, V3.S4, V1.S4
-	VMOVQ $0xb102e308b102e308, $0xb102e308b102e308, V31
-	VFMLS V31.S4, V3.S4, V1.S4
-	VMOVQ $0x3950927239509272, $0x3950927239509272, V3
-	VMOVQ $0x3ab6a18b3ab6a18b, $0x3ab6a18b3ab6a18b, V5
-	VFMLA V3.S4, V1.S4, V5.S4
-	VMOVQ $0x3c0888703c088870, $0x3c0888703c088870, V3
-	VFMLA V5.S4, V1.S4, V3.S4
-	VMOVQ $0x3d2aaa753d2aaa75, $0x3d2aaa753d2aaa75, V5
-	VFMLA V3.S4, V1.S4, V5.S4
-	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V3
-	VFMLA V5.S4, V1.S4, V3.S4
-	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V5
-	VFMLA V3.S4, V1.S4, V5.S4
-	WORD  $0x6e21dc23 // fmul v3.4s, v1.4s, v1.4s
-	VFMLA V5.S4, V3.S4, V1.S4
-	VSHL  $23, V4.S4, V3.S4
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
-	WORD  $0x4e3fd421 // fadd v1.4s, v1.4s, v31.4s
-	WORD  $0x6e23dc21 // fmul v1.4s, v1.4s, v3.4s
-	WORD  $0x6e21dc42 // fmul v2.4s, v2.4s, v1.4s
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
-	WORD  $0x4e3fd421 // fadd v1.4s, v1.4s, v31.4s
-	WORD  $0x6e21fc41 // fdiv v1.4s, v2.4s, v1.4s
-	VMOVQ $0x0000000000000000, $0x0000000000000000, V2
-	WORD  $0x4e20f442 // fmax v2.4s, v2.4s, v0.4s
-	WORD  $0x4ea1d440 // fsub v0.4s, v2.4s, v1.4s
+	VAND  V10.B16, V0.B16, V1.B16
+	WORD  $0x4eb5f421 // fmin v1.4s, v1.4s, v21.4s
+	WORD  $0x6e21dc22 // fmul v2.4s, v1.4s, v1.4s
+	VORR  V8.B16, V8.B16, V3.B16
+	VFMLA V22.S4, V2.S4, V3.S4
+	WORD  $0x6e21dc63 // fmul v3.4s, v3.4s, v1.4s
+	VORR  V8.B16, V8.B16, V4.B16
+	VFMLA V23.S4, V2.S4, V4.S4
+	VEOR  V20.B16, V3.B16, V2.B16
+	VORR  V6.B16, V6.B16, V3.B16
+	VFMLA V11.S4, V2.S4, V3.S4
+	WORD  $0x4ea6d464 // fsub v4.4s, v3.4s, v6.4s
+	VFMLS V12.S4, V4.S4, V2.S4
+	VFMLS V13.S4, V4.S4, V2.S4
+	VORR  V15.B16, V15.B16, V4.B16
+	VFMLA V14.S4, V2.S4, V4.S4
+	VORR  V16.B16, V16.B16, V5.B16
+	VFMLA V4.S4, V2.S4, V5.S4
+	VORR  V17.B16, V17.B16, V4.B16
+	VFMLA V5.S4, V2.S4, V4.S4
+	VORR  V18.B16, V18.B16, V5.B16
+	VFMLA V4.S4, V2.S4, V5.S4
+	VORR  V19.B16, V19.B16, V4.B16
+	VFMLA V5.S4, V2.S4, V4.S4
+	WORD  $0x6e22dc45 // fmul v5.4s, v2.4s, v2.4s
+	VFMLA V4.S4, V5.S4, V2.S4
+	VSHL  $23, V3.S4, V3.S4
+	WORD  $0x4e27d442 // fadd v2.4s, v2.4s, v7.4s
+	WORD  $0x6e23dc42 // fmul v2.4s, v2.4s, v3.4s
+	WORD  $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
+	WORD  $0x4e27d442 // fadd v2.4s, v2.4s, v7.4s
+	WORD  $0x6e22fc21 // fdiv v1.4s, v1.4s, v2.4s
+	WORD  $0x4e29f400 // fmax v0.4s, v0.4s, v9.4s
+	WORD  $0x4ea1d400 // fsub v0.4s, v0.4s, v1.4s
 	FMOVQ F0, (R0)
 	FMOVQ 16(R2), F0
-	VMOVQ $0x7fffffff7fffffff, $0x7fffffff7fffffff, V31
-	VAND  V31.B16, V0.B16, V1.B16
-	VMOVQ $0x412051ec412051ec, $0x412051ec412051ec, V2
-	WORD  $0x4ea1f442 // fmin v2.4s, v2.4s, v1.4s
-	WORD  $0x6e22dc41 // fmul v1.4s, v2.4s, v2.4s
-	VMOVQ $0x3d9222793d922279, $0x3d9222793d922279, V3
-	VMOVQ $0x3fcc422a3fcc422a, $0x3fcc422a3fcc422a, V4
-	VFMLA V3.S4, V1.S4, V4.S4
-	WORD  $0x6e22dc83 // fmul v3.4s, v4.4s, v2.4s
-	VMOVQ $0x3e5b33b63e5b33b6, $0x3e5b33b63e5b33b6, V4
-	VMOVQ $0x3fcc422a3fcc422a, $0x3fcc422a3fcc422a, V5
-	VFMLA V4.S4, V1.S4, V5.S4
-	VMOVQ $0x8000000080000000, $0x8000000080000000, V31
-	VEOR  V31.B16, V3.B16, V1.B16
-	VMOVQ $0x3fb8aa3b3fb8aa3b, $0x3fb8aa3b3fb8aa3b, V3
-	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V4
-	VFMLA V3.S4, V1.S4, V4.S4
-	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V31
-	WORD  $0x4ebfd483 // fsub v3.4s, v4.4s, v31.4s
-	VMOVQ $0x3f3172183f317218, $0x3f3172183f317218, V31
-	VFMLS V31.S4, V3.S4, V1.S4
-	VMOVQ $0xb102e308b102e308, $0xb102e308b102e308, V31
-	VFMLS V31.S4, V3.S4, V1.S4
-	VMOVQ $0x3950927239509272, $0x3950927239509272, V3
-	VMOVQ $0x3ab6a18b3ab6a18b, $0x3ab6a18b3ab6a18b, V5
-	VFMLA V3.S4, V1.S4, V5.S4
-	VMOVQ $0x3c0888703c088870, $0x3c0888703c088870, V3
-	VFMLA V5.S4, V1.S4, V3.S4
-	VMOVQ $0x3d2aaa753d2aaa75, $0x3d2aaa753d2aaa75, V5
-	VFMLA V3.S4, V1.S4, V5.S4
-	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V3
-	VFMLA V5.S4, V1.S4, V3.S4
-	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V5
-	VFMLA V3.S4, V1.S4, V5.S4
-	WORD  $0x6e21dc23 // fmul v3.4s, v1.4s, v1.4s
-	VFMLA V5.S4, V3.S4, V1.S4
-	VSHL  $23, V4.S4, V3.S4
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
-	WORD  $0x4e3fd421 // fadd v1.4s, v1.4s, v31.4s
-	WORD  $0x6e23dc21 // fmul v1.4s, v1.4s, v3.4s
-	WORD  $0x6e21dc42 // fmul v2.4s, v2.4s, v1.4s
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
-	WORD  $0x4e3fd421 // fadd v1.4s, v1.4s, v31.4s
-	WORD  $0x6e21fc41 // fdiv v1.4s, v2.4s, v1.4s
-	VMOVQ $0x0000000000000000, $0x0000000000000000, V2
-	WORD  $0x4e20f442 // fmax v2.4s, v2.4s, v0.4s
-	WORD  $0x4ea1d440 // fsub v0.4s, v2.4s, v1.4s
+	VAND  V10.B16, V0.B16, V1.B16
+	WORD  $0x4eb5f421 // fmin v1.4s, v1.4s, v21.4s
+	WORD  $0x6e21dc22 // fmul v2.4s, v1.4s, v1.4s
+	VORR  V8.B16, V8.B16, V3.B16
+	VFMLA V22.S4, V2.S4, V3.S4
+	WORD  $0x6e21dc63 // fmul v3.4s, v3.4s, v1.4s
+	VORR  V8.B16, V8.B16, V4.B16
+	VFMLA V23.S4, V2.S4, V4.S4
+	VEOR  V20.B16, V3.B16, V2.B16
+	VORR  V6.B16, V6.B16, V3.B16
+	VFMLA V11.S4, V2.S4, V3.S4
+	WORD  $0x4ea6d464 // fsub v4.4s, v3.4s, v6.4s
+	VFMLS V12.S4, V4.S4, V2.S4
+	VFMLS V13.S4, V4.S4, V2.S4
+	VORR  V15.B16, V15.B16, V4.B16
+	VFMLA V14.S4, V2.S4, V4.S4
+	VORR  V16.B16, V16.B16, V5.B16
+	VFMLA V4.S4, V2.S4, V5.S4
+	VORR  V17.B16, V17.B16, V4.B16
+	VFMLA V5.S4, V2.S4, V4.S4
+	VORR  V18.B16, V18.B16, V5.B16
+	VFMLA V4.S4, V2.S4, V5.S4
+	VORR  V19.B16, V19.B16, V4.B16
+	VFMLA V5.S4, V2.S4, V4.S4
+	WORD  $0x6e22dc45 // fmul v5.4s, v2.4s, v2.4s
+	VFMLA V4.S4, V5.S4, V2.S4
+	VSHL  $23, V3.S4, V3.S4
+	WORD  $0x4e27d442 // fadd v2.4s, v2.4s, v7.4s
+	WORD  $0x6e23dc42 // fmul v2.4s, v2.4s, v3.4s
+	WORD  $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
+	WORD  $0x4e27d442 // fadd v2.4s, v2.4s, v7.4s
+	WORD  $0x6e22fc21 // fdiv v1.4s, v1.4s, v2.4s
+	WORD  $0x4e29f400 // fmax v0.4s, v0.4s, v9.4s
+	WORD  $0x4ea1d400 // fsub v0.4s, v0.4s, v1.4s
 	FMOVQ F0, 16(R0)
 	FMOVQ 32(R2), F0
-	VMOVQ $0x7fffffff7fffffff, $0x7fffffff7fffffff, V31
-	VAND  V31.B16, V0.B16, V1.B16
-	VMOVQ $0x412051ec412051ec, $0x412051ec412051ec, V2
-	WORD  $0x4ea1f442 // fmin v2.4s, v2.4s, v1.4s
-	WORD  $0x6e22dc41 // fmul v1.4s, v2.4s, v2.4s
-	VMOVQ $0x3d9222793d922279, $0x3d9222793d922279, V3
-	VMOVQ $0x3fcc422a3fcc422a, $0x3fcc422a3fcc422a, V4
-	VFMLA V3.S4, V1.S4, V4.S4
-	WORD  $0x6e22dc83 // fmul v3.4s, v4.4s, v2.4s
-	VMOVQ $0x3e5b33b63e5b33b6, $0x3e5b33b63e5b33b6, V4
-	VMOVQ $0x3fcc422a3fcc422a, $0x3fcc422a3fcc422a, V5
-	VFMLA V4.S4, V1.S4, V5.S4
-	VMOVQ $0x8000000080000000, $0x8000000080000000, V31
-	VEOR  V31.B16, V3.B16, V1.B16
-	VMOVQ $0x3fb8aa3b3fb8aa3b, $0x3fb8aa3b3fb8aa3b, V3
-	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V4
-	VFMLA V3.S4, V1.S4, V4.S4
-	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V31
-	WORD  $0x4ebfd483 // fsub v3.4s, v4.4s, v31.4s
-	VMOVQ $0x3f3172183f317218, $0x3f3172183f317218, V31
-	VFMLS V31.S4, V3.S4, V1.S4
-	VMOVQ $0xb102e308b102e308, $0xb102e308b102e308, V31
-	VFMLS V31.S4, V3.S4, V1.S4
-	VMOVQ $0x3950927239509272, $0x3950927239509272, V3
-	VMOVQ $0x3ab6a18b3ab6a18b, $0x3ab6a18b3ab6a18b, V5
-	VFMLA V3.S4, V1.S4, V5.S4
-	VMOVQ $0x3c0888703c088870, $0x3c0888703c088870, V3
-	VFMLA V5.S4, V1.S4, V3.S4
-	VMOVQ $0x3d2aaa753d2aaa75, $0x3d2aaa753d2aaa75, V5
-	VFMLA V3.S4, V1.S4, V5.S4
-	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V3
-	VFMLA V5.S4, V1.S4, V3.S4
-	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V5
-	VFMLA V3.S4, V1.S4, V5.S4
-	WORD  $0x6e21dc23 // fmul v3.4s, v1.4s, v1.4s
-	VFMLA V5.S4, V3.S4, V1.S4
-	VSHL  $23, V4.S4, V3.S4
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
-	WORD  $0x4e3fd421 // fadd v1.4s, v1.4s, v31.4s
-	WORD  $0x6e23dc21 // fmul v1.4s, v1.4s, v3.4s
-	WORD  $0x6e21dc42 // fmul v2.4s, v2.4s, v1.4s
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
-	WORD  $0x4e3fd421 // fadd v1.4s, v1.4s, v31.4s
-	WORD  $0x6e21fc41 // fdiv v1.4s, v2.4s, v1.4s
-	VMOVQ $0x0000000000000000, $0x0000000000000000, V2
-	WORD  $0x4e20f442 // fmax v2.4s, v2.4s, v0.4s
-	WORD  $0x4ea1d440 // fsub v0.4s, v2.4s, v1.4s
+	VAND  V10.B16, V0.B16, V1.B16
+	WORD  $0x4eb5f421 // fmin v1.4s, v1.4s, v21.4s
+	WORD  $0x6e21dc22 // fmul v2.4s, v1.4s, v1.4s
+	VORR  V8.B16, V8.B16, V3.B16
+	VFMLA V22.S4, V2.S4, V3.S4
+	WORD  $0x6e21dc63 // fmul v3.4s, v3.4s, v1.4s
+	VORR  V8.B16, V8.B16, V4.B16
+	VFMLA V23.S4, V2.S4, V4.S4
+	VEOR  V20.B16, V3.B16, V2.B16
+	VORR  V6.B16, V6.B16, V3.B16
+	VFMLA V11.S4, V2.S4, V3.S4
+	WORD  $0x4ea6d464 // fsub v4.4s, v3.4s, v6.4s
+	VFMLS V12.S4, V4.S4, V2.S4
+	VFMLS V13.S4, V4.S4, V2.S4
+	VORR  V15.B16, V15.B16, V4.B16
+	VFMLA V14.S4, V2.S4, V4.S4
+	VORR  V16.B16, V16.B16, V5.B16
+	VFMLA V4.S4, V2.S4, V5.S4
+	VORR  V17.B16, V17.B16, V4.B16
+	VFMLA V5.S4, V2.S4, V4.S4
+	VORR  V18.B16, V18.B16, V5.B16
+	VFMLA V4.S4, V2.S4, V5.S4
+	VORR  V19.B16, V19.B16, V4.B16
+	VFMLA V5.S4, V2.S4, V4.S4
+	WORD  $0x6e22dc45 // fmul v5.4s, v2.4s, v2.4s
+	VFMLA V4.S4, V5.S4, V2.S4
+	VSHL  $23, V3.S4, V3.S4
+	WORD  $0x4e27d442 // fadd v2.4s, v2.4s, v7.4s
+	WORD  $0x6e23dc42 // fmul v2.4s, v2.4s, v3.4s
+	WORD  $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
+	WORD  $0x4e27d442 // fadd v2.4s, v2.4s, v7.4s
+	WORD  $0x6e22fc21 // fdiv v1.4s, v1.4s, v2.4s
+	WORD  $0x4e29f400 // fmax v0.4s, v0.4s, v9.4s
+	WORD  $0x4ea1d400 // fsub v0.4s, v0.4s, v1.4s
 	FMOVQ F0, 32(R0)
 	FMOVQ 48(R2), F0
-	VMOVQ $0x7fffffff7fffffff, $0x7fffffff7fffffff, V31
-	VAND  V31.B16, V0.B16, V1.B16
-	VMOVQ $0x412051ec412051ec, $0x412051ec412051ec, V2
-	WORD  $0x4ea1f442 // fmin v2.4s, v2.4s, v1.4s
-	WORD  $0x6e22dc41 // fmul v1.4s, v2.4s, v2.4s
-	VMOVQ $0x3d9222793d922279, $0x3d9222793d922279, V3
-	VMOVQ $0x3fcc422a3fcc422a, $0x3fcc422a3fcc422a, V4
-	VFMLA V3.S4, V1.S4, V4.S4
-	WORD  $0x6e22dc83 // fmul v3.4s, v4.4s, v2.4s
-	VMOVQ $0x3e5b33b63e5b33b6, $0x3e5b33b63e5b33b6, V4
-	VMOVQ $0x3fcc422a3fcc422a, $0x3fcc422a3fcc422a, V5
-	VFMLA V4.S4, V1.S4, V5.S4
-	VMOVQ $0x8000000080000000, $0x8000000080000000, V31
-	VEOR  V31.B16, V3.B16, V1.B16
-	VMOVQ $0x3fb8aa3b3fb8aa3b, $0x3fb8aa3b3fb8aa3b, V3
-	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V4
-	VFMLA V3.S4, V1.S4, V4.S4
-	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V31
-	WORD  $0x4ebfd483 // fsub v3.4s, v4.4s, v31.4s
-	VMOVQ $0x3f3172183f317218, $0x3f3172183f317218, V31
-	VFMLS V31.S4, V3.S4, V1.S4
-	VMOVQ $0xb102e308b102e308, $0xb102e308b102e308, V31
-	VFMLS V31.S4, V3.S4, V1.S4
-	VMOVQ $0x3950927239509272, $0x3950927239509272, V3
-	VMOVQ $0x3ab6a18b3ab6a18b, $0x3ab6a18b3ab6a18b, V5
-	VFMLA V3.S4, V1.S4, V5.S4
-	VMOVQ $0x3c0888703c088870, $0x3c0888703c088870, V3
-	VFMLA V5.S4, V1.S4, V3.S4
-	VMOVQ $0x3d2aaa753d2aaa75, $0x3d2aaa753d2aaa75, V5
-	VFMLA V3.S4, V1.S4, V5.S4
-	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V3
-	VFMLA V5.S4, V1.S4, V3.S4
-	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V5
-	VFMLA V3.S4, V1.S4, V5.S4
-	WORD  $0x6e21dc23 // fmul v3.4s, v1.4s, v1.4s
-	VFMLA V5.S4, V3.S4, V1.S4
-	VSHL  $23, V4.S4, V3.S4
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
-	WORD  $0x4e3fd421 // fadd v1.4s, v1.4s, v31.4s
-	WORD  $0x6e23dc21 // fmul v1.4s, v1.4s, v3.4s
-	WORD  $0x6e21dc42 // fmul v2.4s, v2.4s, v1.4s
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
-	WORD  $0x4e3fd421 // fadd v1.4s, v1.4s, v31.4s
-	WORD  $0x6e21fc41 // fdiv v1.4s, v2.4s, v1.4s
-	VMOVQ $0x0000000000000000, $0x0000000000000000, V2
-	WORD  $0x4e20f442 // fmax v2.4s, v2.4s, v0.4s
-	WORD  $0x4ea1d440 // fsub v0.4s, v2.4s, v1.4s
+	VAND  V10.B16, V0.B16, V1.B16
+	WORD  $0x4eb5f421 // fmin v1.4s, v1.4s, v21.4s
+	WORD  $0x6e21dc22 // fmul v2.4s, v1.4s, v1.4s
+	VORR  V8.B16, V8.B16, V3.B16
+	VFMLA V22.S4, V2.S4, V3.S4
+	WORD  $0x6e21dc63 // fmul v3.4s, v3.4s, v1.4s
+	VORR  V8.B16, V8.B16, V4.B16
+	VFMLA V23.S4, V2.S4, V4.S4
+	VEOR  V20.B16, V3.B16, V2.B16
+	VORR  V6.B16, V6.B16, V3.B16
+	VFMLA V11.S4, V2.S4, V3.S4
+	WORD  $0x4ea6d464 // fsub v4.4s, v3.4s, v6.4s
+	VFMLS V12.S4, V4.S4, V2.S4
+	VFMLS V13.S4, V4.S4, V2.S4
+	VORR  V15.B16, V15.B16, V4.B16
+	VFMLA V14.S4, V2.S4, V4.S4
+	VORR  V16.B16, V16.B16, V5.B16
+	VFMLA V4.S4, V2.S4, V5.S4
+	VORR  V17.B16, V17.B16, V4.B16
+	VFMLA V5.S4, V2.S4, V4.S4
+	VORR  V18.B16, V18.B16, V5.B16
+	VFMLA V4.S4, V2.S4, V5.S4
+	VORR  V19.B16, V19.B16, V4.B16
+	VFMLA V5.S4, V2.S4, V4.S4
+	WORD  $0x6e22dc45 // fmul v5.4s, v2.4s, v2.4s
+	VFMLA V4.S4, V5.S4, V2.S4
+	VSHL  $23, V3.S4, V3.S4
+	WORD  $0x4e27d442 // fadd v2.4s, v2.4s, v7.4s
+	WORD  $0x6e23dc42 // fmul v2.4s, v2.4s, v3.4s
+	WORD  $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
+	WORD  $0x4e27d442 // fadd v2.4s, v2.4s, v7.4s
+	WORD  $0x6e22fc21 // fdiv v1.4s, v1.4s, v2.4s
+	WORD  $0x4e29f400 // fmax v0.4s, v0.4s, v9.4s
+	WORD  $0x4ea1d400 // fsub v0.4s, v0.4s, v1.4s
 	FMOVQ F0, 48(R0)
 	ADD   $64, R2, R2
 	ADD   $64, R0, R0
@@ -37208,53 +37220,40 @@ next:
 	FMOVQ (R2), F0
 
 compute:
-	VMOVQ $0x7fffffff7fffffff, $0x7fffffff7fffffff, V31
-	VAND  V31.B16, V0.B16, V1.B16
-	VMOVQ $0x412051ec412051ec, $0x412051ec412051ec, V2
-	WORD  $0x4ea1f442 // fmin v2.4s, v2.4s, v1.4s
-	WORD  $0x6e22dc41 // fmul v1.4s, v2.4s, v2.4s
-	VMOVQ $0x3d9222793d922279, $0x3d9222793d922279, V3
-	VMOVQ $0x3fcc422a3fcc422a, $0x3fcc422a3fcc422a, V4
-	VFMLA V3.S4, V1.S4, V4.S4
-	WORD  $0x6e22dc83 // fmul v3.4s, v4.4s, v2.4s
-	VMOVQ $0x3e5b33b63e5b33b6, $0x3e5b33b63e5b33b6, V4
-	VMOVQ $0x3fcc422a3fcc422a, $0x3fcc422a3fcc422a, V5
-	VFMLA V4.S4, V1.S4, V5.S4
-	VMOVQ $0x8000000080000000, $0x8000000080000000, V31
-	VEOR  V31.B16, V3.B16, V1.B16
-	VMOVQ $0x3fb8aa3b3fb8aa3b, $0x3fb8aa3b3fb8aa3b, V3
-	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V4
-	VFMLA V3.S4, V1.S4, V4.S4
-	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V31
-	WORD  $0x4ebfd483 // fsub v3.4s, v4.4s, v31.4s
-	VMOVQ $0x3f3172183f317218, $0x3f3172183f317218, V31
-	VFMLS V31.S4, V3.S4, V1.S4
-	VMOVQ $0xb102e308b102e308, $0xb102e308b102e308, V31
-	VFMLS V31.S4, V3.S4, V1.S4
-	VMOVQ $0x3950927239509272, $0x3950927239509272, V3
-	VMOVQ $0x3ab6a18b3ab6a18b, $0x3ab6a18b3ab6a18b, V5
-	VFMLA V3.S4, V1.S4, V5.S4
-	VMOVQ $0x3c0888703c088870, $0x3c0888703c088870, V3
-	VFMLA V5.S4, V1.S4, V3.S4
-	VMOVQ $0x3d2aaa753d2aaa75, $0x3d2aaa753d2aaa75, V5
-	VFMLA V3.S4, V1.S4, V5.S4
-	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V3
-	VFMLA V5.S4, V1.S4, V3.S4
-	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V5
-	VFMLA V3.S4, V1.S4, V5.S4
-	WORD  $0x6e21dc23 // fmul v3.4s, v1.4s, v1.4s
-	VFMLA V5.S4, V3.S4, V1.S4
-	VSHL  $23, V4.S4, V3.S4
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
-	WORD  $0x4e3fd421 // fadd v1.4s, v1.4s, v31.4s
-	WORD  $0x6e23dc21 // fmul v1.4s, v1.4s, v3.4s
-	WORD  $0x6e21dc42 // fmul v2.4s, v2.4s, v1.4s
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
-	WORD  $0x4e3fd421 // fadd v1.4s, v1.4s, v31.4s
-	WORD  $0x6e21fc41 // fdiv v1.4s, v2.4s, v1.4s
-	VMOVQ $0x0000000000000000, $0x0000000000000000, V2
-	WORD  $0x4e20f442 // fmax v2.4s, v2.4s, v0.4s
-	WORD  $0x4ea1d440 // fsub v0.4s, v2.4s, v1.4s
+	VAND  V10.B16, V0.B16, V1.B16
+	WORD  $0x4eb5f421 // fmin v1.4s, v1.4s, v21.4s
+	WORD  $0x6e21dc22 // fmul v2.4s, v1.4s, v1.4s
+	VORR  V8.B16, V8.B16, V3.B16
+	VFMLA V22.S4, V2.S4, V3.S4
+	WORD  $0x6e21dc63 // fmul v3.4s, v3.4s, v1.4s
+	VORR  V8.B16, V8.B16, V4.B16
+	VFMLA V23.S4, V2.S4, V4.S4
+	VEOR  V20.B16, V3.B16, V2.B16
+	VORR  V6.B16, V6.B16, V3.B16
+	VFMLA V11.S4, V2.S4, V3.S4
+	WORD  $0x4ea6d464 // fsub v4.4s, v3.4s, v6.4s
+	VFMLS V12.S4, V4.S4, V2.S4
+	VFMLS V13.S4, V4.S4, V2.S4
+	VORR  V15.B16, V15.B16, V4.B16
+	VFMLA V14.S4, V2.S4, V4.S4
+	VORR  V16.B16, V16.B16, V5.B16
+	VFMLA V4.S4, V2.S4, V5.S4
+	VORR  V17.B16, V17.B16, V4.B16
+	VFMLA V5.S4, V2.S4, V4.S4
+	VORR  V18.B16, V18.B16, V5.B16
+	VFMLA V4.S4, V2.S4, V5.S4
+	VORR  V19.B16, V19.B16, V4.B16
+	VFMLA V5.S4, V2.S4, V4.S4
+	WORD  $0x6e22dc45 // fmul v5.4s, v2.4s, v2.4s
+	VFMLA V4.S4, V5.S4, V2.S4
+	VSHL  $23, V3.S4, V3.S4
+	WORD  $0x4e27d442 // fadd v2.4s, v2.4s, v7.4s
+	WORD  $0x6e23dc42 // fmul v2.4s, v2.4s, v3.4s
+	WORD  $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
+	WORD  $0x4e27d442 // fadd v2.4s, v2.4s, v7.4s
+	WORD  $0x6e22fc21 // fdiv v1.4s, v1.4s, v2.4s
+	WORD  $0x4e29f400 // fmax v0.4s, v0.4s, v9.4s
+	WORD  $0x4ea1d400 // fsub v0.4s, v0.4s, v1.4s
 	CMP   $4, R1
 	BLT   storeRest
 	FMOVQ F0, (R0)
@@ -37294,6 +37293,24 @@ done:
 
 // func backwardGeluTanhNEON(dx []float32, dy []float32, v []float32, p float32, add bool)
 TEXT ·backwardGeluTanhNEON(SB), NOSPLIT, $0-77
+	MOVD  $constantsNEON<>(SB), R17
+	FMOVQ 96(R17), F7
+	FMOVQ 240(R17), F8
+	FMOVQ 576(R17), F9
+	FMOVQ 64(R17), F10
+	FMOVQ 80(R17), F11
+	FMOVQ 112(R17), F12
+	FMOVQ 128(R17), F13
+	FMOVQ 144(R17), F14
+	FMOVQ 160(R17), F15
+	FMOVQ 176(R17), F16
+	FMOVQ 192(R17), F17
+	FMOVQ 208(R17), F18
+	FMOVQ 224(R17), F19
+	FMOVQ 272(R17), F20
+	FMOVQ 560(R17), F21
+	FMOVQ 592(R17), F22
+	FMOVQ 608(R17), F23
 	FMOVS p+72(FP), F0
 	VDUP  V0.S[0], V0.S4
 	MOVD  dx_base+0(FP), R0
@@ -37307,53 +37324,42 @@ TEXT ·backwardGeluTanhNEON(SB), NOSPLIT, $0-77
 some:
 	FMOVQ (R2), F0
 	FMOVQ (R3), F1
-	VMOVQ $0xc1200000c1200000, $0xc1200000c1200000, V2
-	WORD  $0x4e21f442 // fmax v2.4s, v2.4s, v1.4s
-	VMOVQ $0x4120000041200000, $0x4120000041200000, V1
-	WORD  $0x4ea2f421 // fmin v1.4s, v1.4s, v2.4s
+	WORD  $0x4e37f421 // fmax v1.4s, v1.4s, v23.4s
+	WORD  $0x4eaaf421 // fmin v1.4s, v1.4s, v10.4s
 	WORD  $0x6e21dc22 // fmul v2.4s, v1.4s, v1.4s
-	VMOVQ $0x3d9222793d922279, $0x3d9222793d922279, V3
-	VMOVQ $0x3fcc422a3fcc422a, $0x3fcc422a3fcc422a, V4
-	VFMLA V3.S4, V2.S4, V4.S4
-	WORD  $0x6e21dc83 // fmul v3.4s, v4.4s, v1.4s
-	VMOVQ $0x3e5b33b63e5b33b6, $0x3e5b33b63e5b33b6, V4
-	VMOVQ $0x3fcc422a3fcc422a, $0x3fcc422a3fcc422a, V5
-	VFMLA V4.S4, V2.S4, V5.S4
-	VMOVQ $0x8000000080000000, $0x8000000080000000, V31
-	VEOR  V31.B16, V3.B16, V2.B16
-	VMOVQ $0x3fb8aa3b3fb8aa3b, $0x3fb8aa3b3fb8aa3b, V3
-	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V4
-	VFMLA V3.S4, V2.S4, V4.S4
-	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V31
-	WORD  $0x4ebfd483 // fsub v3.4s, v4.4s, v31.4s
-	VMOVQ $0x3f3172183f317218, $0x3f3172183f317218, V31
-	VFMLS V31.S4, V3.S4, V2.S4
-	VMOVQ $0xb102e308b102e308, $0xb102e308b102e308, V31
-	VFMLS V31.S4, V3.S4, V2.S4
-	VMOVQ $0x3950927239509272, $0x3950927239509272, V3
-	VMOVQ $0x3ab6a18b3ab6a18b, $0x3ab6a18b3ab6a18b, V6
-	VFMLA V3.S4, V2.S4, V6.S4
-	VMOVQ $0x3c0888703c088870, $0x3c0888703c088870, V3
-	VFMLA V6.S4, V2.S4, V3.S4
-	VMOVQ $0x3d2aaa753d2aaa75, $0x3d2aaa753d2aaa75, V6
-	VFMLA V3.S4, V2.S4, V6.S4
-	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V3
-	VFMLA V6.S4, V2.S4, V3.S4
-	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V6
-	VFMLA V3.S4, V2.S4, V6.S4
-	WORD  $0x6e22dc43 // fmul v3.4s, v2.4s, v2.4s
-	VFMLA V6.S4, V3.S4, V2.S4
-	VSHL  $23, V4.S4, V3.S4
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
-	WORD  $0x4e3fd442 // fadd v2.4s, v2.4s, v31.4s
+	VORR  V9.B16, V9.B16, V3.B16
+	VFMLA V21.S4, V2.S4, V3.S4
+	WORD  $0x6e21dc63 // fmul v3.4s, v3.4s, v1.4s
+	VORR  V9.B16, V9.B16, V4.B16
+	VFMLA V22.S4, V2.S4, V4.S4
+	VEOR  V20.B16, V3.B16, V2.B16
+	VORR  V7.B16, V7.B16, V3.B16
+	VFMLA V11.S4, V2.S4, V3.S4
+	WORD  $0x4ea7d465 // fsub v5.4s, v3.4s, v7.4s
+	VFMLS V12.S4, V5.S4, V2.S4
+	VFMLS V13.S4, V5.S4, V2.S4
+	VORR  V15.B16, V15.B16, V5.B16
+	VFMLA V14.S4, V2.S4, V5.S4
+	VORR  V16.B16, V16.B16, V6.B16
+	VFMLA V5.S4, V2.S4, V6.S4
+	VORR  V17.B16, V17.B16, V5.B16
+	VFMLA V6.S4, V2.S4, V5.S4
+	VORR  V18.B16, V18.B16, V6.B16
+	VFMLA V5.S4, V2.S4, V6.S4
+	VORR  V19.B16, V19.B16, V5.B16
+	VFMLA V6.S4, V2.S4, V5.S4
+	WORD  $0x6e22dc46 // fmul v6.4s, v2.4s, v2.4s
+	VFMLA V5.S4, V6.S4, V2.S4
+	VSHL  $23, V3.S4, V3.S4
+	WORD  $0x4e28d442 // fadd v2.4s, v2.4s, v8.4s
 	WORD  $0x6e23dc42 // fmul v2.4s, v2.4s, v3.4s
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V3
-	WORD  $0x4e23d444 // fadd v4.4s, v2.4s, v3.4s
-	WORD  $0x6e24fc64 // fdiv v4.4s, v3.4s, v4.4s
-	WORD  $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
-	WORD  $0x6e24dc42 // fmul v2.4s, v2.4s, v4.4s
+	VORR  V8.B16, V8.B16, V3.B16
+	WORD  $0x4e23d445 // fadd v5.4s, v2.4s, v3.4s
+	WORD  $0x6e25fc65 // fdiv v5.4s, v3.4s, v5.4s
+	WORD  $0x6e24dc21 // fmul v1.4s, v1.4s, v4.4s
+	WORD  $0x6e25dc42 // fmul v2.4s, v2.4s, v5.4s
 	VFMLA V1.S4, V2.S4, V3.S4
-	WORD  $0x6e24dc61 // fmul v1.4s, v3.4s, v4.4s
+	WORD  $0x6e25dc61 // fmul v1.4s, v3.4s, v5.4s
 	WORD  $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
 	CMP   $0, R6
 	BEQ   store0
@@ -37364,53 +37370,42 @@ store0:
 	FMOVQ F0, (R0)
 	FMOVQ 16(R2), F0
 	FMOVQ 16(R3), F1
-	VMOVQ $0xc1200000c1200000, $0xc1200000c1200000, V2
-	WORD  $0x4e21f442 // fmax v2.4s, v2.4s, v1.4s
-	VMOVQ $0x4120000041200000, $0x4120000041200000, V1
-	WORD  $0x4ea2f421 // fmin v1.4s, v1.4s, v2.4s
+	WORD  $0x4e37f421 // fmax v1.4s, v1.4s, v23.4s
+	WORD  $0x4eaaf421 // fmin v1.4s, v1.4s, v10.4s
 	WORD  $0x6e21dc22 // fmul v2.4s, v1.4s, v1.4s
-	VMOVQ $0x3d9222793d922279, $0x3d9222793d922279, V3
-	VMOVQ $0x3fcc422a3fcc422a, $0x3fcc422a3fcc422a, V4
-	VFMLA V3.S4, V2.S4, V4.S4
-	WORD  $0x6e21dc83 // fmul v3.4s, v4.4s, v1.4s
-	VMOVQ $0x3e5b33b63e5b33b6, $0x3e5b33b63e5b33b6, V4
-	VMOVQ $0x3fcc422a3fcc422a, $0x3fcc422a3fcc422a, V5
-	VFMLA V4.S4, V2.S4, V5.S4
-	VMOVQ $0x8000000080000000, $0x8000000080000000, V31
-	VEOR  V31.B16, V3.B16, V2.B16
-	VMOVQ $0x3fb8aa3b3fb8aa3b, $0x3fb8aa3b3fb8aa3b, V3
-	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V4
-	VFMLA V3.S4, V2.S4, V4.S4
-	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V31
-	WORD  $0x4ebfd483 // fsub v3.4s, v4.4s, v31.4s
-	VMOVQ $0x3f3172183f317218, $0x3f3172183f317218, V31
-	VFMLS V31.S4, V3.S4, V2.S4
-	VMOVQ $0xb102e308b102e308, $0xb102e308b102e308, V31
-	VFMLS V31.S4, V3.S4, V2.S4
-	VMOVQ $0x3950927239509272, $0x3950927239509272, V3
-	VMOVQ $0x3ab6a18b3ab6a18b, $0x3ab6a18b3ab6a18b, V6
-	VFMLA V3.S4, V2.S4, V6.S4
-	VMOVQ $0x3c0888703c088870, $0x3c0888703c088870, V3
-	VFMLA V6.S4, V2.S4, V3.S4
-	VMOVQ $0x3d2aaa753d2aaa75, $0x3d2aaa753d2aaa75, V6
-	VFMLA V3.S4, V2.S4, V6.S4
-	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V3
-	VFMLA V6.S4, V2.S4, V3.S4
-	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V6
-	VFMLA V3.S4, V2.S4, V6.S4
-	WORD  $0x6e22dc43 // fmul v3.4s, v2.4s, v2.4s
-	VFMLA V6.S4, V3.S4, V2.S4
-	VSHL  $23, V4.S4, V3.S4
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
-	WORD  $0x4e3fd442 // fadd v2.4s, v2.4s, v31.4s
+	VORR  V9.B16, V9.B16, V3.B16
+	VFMLA V21.S4, V2.S4, V3.S4
+	WORD  $0x6e21dc63 // fmul v3.4s, v3.4s, v1.4s
+	VORR  V9.B16, V9.B16, V4.B16
+	VFMLA V22.S4, V2.S4, V4.S4
+	VEOR  V20.B16, V3.B16, V2.B16
+	VORR  V7.B16, V7.B16, V3.B16
+	VFMLA V11.S4, V2.S4, V3.S4
+	WORD  $0x4ea7d465 // fsub v5.4s, v3.4s, v7.4s
+	VFMLS V12.S4, V5.S4, V2.S4
+	VFMLS V13.S4, V5.S4, V2.S4
+	VORR  V15.B16, V15.B16, V5.B16
+	VFMLA V14.S4, V2.S4, V5.S4
+	VORR  V16.B16, V16.B16, V6.B16
+	VFMLA V5.S4, V2.S4, V6.S4
+	VORR  V17.B16, V17.B16, V5.B16
+	VFMLA V6.S4, V2.S4, V5.S4
+	VORR  V18.B16, V18.B16, V6.B16
+	VFMLA V5.S4, V2.S4, V6.S4
+	VORR  V19.B16, V19.B16, V5.B16
+	VFMLA V6.S4, V2.S4, V5.S4
+	WORD  $0x6e22dc46 // fmul v6.4s, v2.4s, v2.4s
+	VFMLA V5.S4, V6.S4, V2.S4
+	VSHL  $23, V3.S4, V3.S4
+	WORD  $0x4e28d442 // fadd v2.4s, v2.4s, v8.4s
 	WORD  $0x6e23dc42 // fmul v2.4s, v2.4s, v3.4s
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V3
-	WORD  $0x4e23d444 // fadd v4.4s, v2.4s, v3.4s
-	WORD  $0x6e24fc64 // fdiv v4.4s, v3.4s, v4.4s
-	WORD  $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
-	WORD  $0x6e24dc42 // fmul v2.4s, v2.4s, v4.4s
+	VORR  V8.B16, V8.B16, V3.B16
+	WORD  $0x4e23d445 // fadd v5.4s, v2.4s, v3.4s
+	WORD  $0x6e25fc65 // fdiv v5.4s, v3.4s, v5.4s
+	WORD  $0x6e24dc21 // fmul v1.4s, v1.4s, v4.4s
+	WORD  $0x6e25dc42 // fmul v2.4s, v2.4s, v5.4s
 	VFMLA V1.S4, V2.S4, V3.S4
-	WORD  $0x6e24dc61 // fmul v1.4s, v3.4s, v4.4s
+	WORD  $0x6e25dc61 // fmul v1.4s, v3.4s, v5.4s
 	WORD  $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
 	CMP   $0, R6
 	BEQ   store1
@@ -37421,53 +37416,42 @@ store1:
 	FMOVQ F0, 16(R0)
 	FMOVQ 32(R2), F0
 	FMOVQ 32(R3), F1
-	VMOVQ $0xc1200000c1200000, $0xc1200000c1200000, V2
-	WORD  $0x4e21f442 // fmax v2.4s, v2.4s, v1.4s
-	VMOVQ $0x4120000041200000, $0x4120000041200000, V1
-	WORD  $0x4ea2f421 // fmin v1.4s, v1.4s, v2.4s
+	WORD  $0x4e37f421 // fmax v1.4s, v1.4s, v23.4s
+	WORD  $0x4eaaf421 // fmin v1.4s, v1.4s, v10.4s
 	WORD  $0x6e21dc22 // fmul v2.4s, v1.4s, v1.4s
-	VMOVQ $0x3d9222793d922279, $0x3d9222793d922279, V3
-	VMOVQ $0x3fcc422a3fcc422a, $0x3fcc422a3fcc422a, V4
-	VFMLA V3.S4, V2.S4, V4.S4
-	WORD  $0x6e21dc83 // fmul v3.4s, v4.4s, v1.4s
-	VMOVQ $0x3e5b33b63e5b33b6, $0x3e5b33b63e5b33b6, V4
-	VMOVQ $0x3fcc422a3fcc422a, $0x3fcc422a3fcc422a, V5
-	VFMLA V4.S4, V2.S4, V5.S4
-	VMOVQ $0x8000000080000000, $0x8000000080000000, V31
-	VEOR  V31.B16, V3.B16, V2.B16
-	VMOVQ $0x3fb8aa3b3fb8aa3b, $0x3fb8aa3b3fb8aa3b, V3
-	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V4
-	VFMLA V3.S4, V2.S4, V4.S4
-	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V31
-	WORD  $0x4ebfd483 // fsub v3.4s, v4.4s, v31.4s
-	VMOVQ $0x3f3172183f317218, $0x3f3172183f317218, V31
-	VFMLS V31.S4, V3.S4, V2.S4
-	VMOVQ $0xb102e308b102e308, $0xb102e308b102e308, V31
-	VFMLS V31.S4, V3.S4, V2.S4
-	VMOVQ $0x3950927239509272, $0x3950927239509272, V3
-	VMOVQ $0x3ab6a18b3ab6a18b, $0x3ab6a18b3ab6a18b, V6
-	VFMLA V3.S4, V2.S4, V6.S4
-	VMOVQ $0x3c0888703c088870, $0x3c0888703c088870, V3
-	VFMLA V6.S4, V2.S4, V3.S4
-	VMOVQ $0x3d2aaa753d2aaa75, $0x3d2aaa753d2aaa75, V6
-	VFMLA V3.S4, V2.S4, V6.S4
-	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V3
-	VFMLA V6.S4, V2.S4, V3.S4
-	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V6
-	VFMLA V3.S4, V2.S4, V6.S4
-	WORD  $0x6e22dc43 // fmul v3.4s, v2.4s, v2.4s
-	VFMLA V6.S4, V3.S4, V2.S4
-	VSHL  $23, V4.S4, V3.S4
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
-	WORD  $0x4e3fd442 // fadd v2.4s, v2.4s, v31.4s
+	VORR  V9.B16, V9.B16, V3.B16
+	VFMLA V21.S4, V2.S4, V3.S4
+	WORD  $0x6e21dc63 // fmul v3.4s, v3.4s, v1.4s
+	VORR  V9.B16, V9.B16, V4.B16
+	VFMLA V22.S4, V2.S4, V4.S4
+	VEOR  V20.B16, V3.B16, V2.B16
+	VORR  V7.B16, V7.B16, V3.B16
+	VFMLA V11.S4, V2.S4, V3.S4
+	WORD  $0x4ea7d465 // fsub v5.4s, v3.4s, v7.4s
+	VFMLS V12.S4, V5.S4, V2.S4
+	VFMLS V13.S4, V5.S4, V2.S4
+	VORR  V15.B16, V15.B16, V5.B16
+	VFMLA V14.S4, V2.S4, V5.S4
+	VORR  V16.B16, V16.B16, V6.B16
+	VFMLA V5.S4, V2.S4, V6.S4
+	VORR  V17.B16, V17.B16, V5.B16
+	VFMLA V6.S4, V2.S4, V5.S4
+	VORR  V18.B16, V18.B16, V6.B16
+	VFMLA V5.S4, V2.S4, V6.S4
+	VORR  V19.B16, V19.B16, V5.B16
+	VFMLA V6.S4, V2.S4, V5.S4
+	WORD  $0x6e22dc46 // fmul v6.4s, v2.4s, v2.4s
+	VFMLA V5.S4, V6.S4, V2.S4
+	VSHL  $23, V3.S4, V3.S4
+	WORD  $0x4e28d442 // fadd v2.4s, v2.4s, v8.4s
 	WORD  $0x6e23dc42 // fmul v2.4s, v2.4s, v3.4s
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V3
-	WORD  $0x4e23d444 // fadd v4.4s, v2.4s, v3.4s
-	WORD  $0x6e24fc64 // fdiv v4.4s, v3.4s, v4.4s
-	WORD  $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
-	WORD  $0x6e24dc42 // fmul v2.4s, v2.4s, v4.4s
+	VORR  V8.B16, V8.B16, V3.B16
+	WORD  $0x4e23d445 // fadd v5.4s, v2.4s, v3.4s
+	WORD  $0x6e25fc65 // fdiv v5.4s, v3.4s, v5.4s
+	WORD  $0x6e24dc21 // fmul v1.4s, v1.4s, v4.4s
+	WORD  $0x6e25dc42 // fmul v2.4s, v2.4s, v5.4s
 	VFMLA V1.S4, V2.S4, V3.S4
-	WORD  $0x6e24dc61 // fmul v1.4s, v3.4s, v4.4s
+	WORD  $0x6e25dc61 // fmul v1.4s, v3.4s, v5.4s
 	WORD  $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
 	CMP   $0, R6
 	BEQ   store2
@@ -37478,53 +37462,42 @@ store2:
 	FMOVQ F0, 32(R0)
 	FMOVQ 48(R2), F0
 	FMOVQ 48(R3), F1
-	VMOVQ $0xc1200000c1200000, $0xc1200000c1200000, V2
-	WORD  $0x4e21f442 // fmax v2.4s, v2.4s, v1.4s
-	VMOVQ $0x4120000041200000, $0x4120000041200000, V1
-	WORD  $0x4ea2f421 // fmin v1.4s, v1.4s, v2.4s
+	WORD  $0x4e37f421 // fmax v1.4s, v1.4s, v23.4s
+	WORD  $0x4eaaf421 // fmin v1.4s, v1.4s, v10.4s
 	WORD  $0x6e21dc22 // fmul v2.4s, v1.4s, v1.4s
-	VMOVQ $0x3d9222793d922279, $0x3d9222793d922279, V3
-	VMOVQ $0x3fcc422a3fcc422a, $0x3fcc422a3fcc422a, V4
-	VFMLA V3.S4, V2.S4, V4.S4
-	WORD  $0x6e21dc83 // fmul v3.4s, v4.4s, v1.4s
-	VMOVQ $0x3e5b33b63e5b33b6, $0x3e5b33b63e5b33b6, V4
-	VMOVQ $0x3fcc422a3fcc422a, $0x3fcc422a3fcc422a, V5
-	VFMLA V4.S4, V2.S4, V5.S4
-	VMOVQ $0x8000000080000000, $0x8000000080000000, V31
-	VEOR  V31.B16, V3.B16, V2.B16
-	VMOVQ $0x3fb8aa3b3fb8aa3b, $0x3fb8aa3b3fb8aa3b, V3
-	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V4
-	VFMLA V3.S4, V2.S4, V4.S4
-	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V31
-	WORD  $0x4ebfd483 // fsub v3.4s, v4.4s, v31.4s
-	VMOVQ $0x3f3172183f317218, $0x3f3172183f317218, V31
-	VFMLS V31.S4, V3.S4, V2.S4
-	VMOVQ $0xb102e308b102e308, $0xb102e308b102e308, V31
-	VFMLS V31.S4, V3.S4, V2.S4
-	VMOVQ $0x3950927239509272, $0x3950927239509272, V3
-	VMOVQ $0x3ab6a18b3ab6a18b, $0x3ab6a18b3ab6a18b, V6
-	VFMLA V3.S4, V2.S4, V6.S4
-	VMOVQ $0x3c0888703c088870, $0x3c0888703c088870, V3
-	VFMLA V6.S4, V2.S4, V3.S4
-	VMOVQ $0x3d2aaa753d2aaa75, $0x3d2aaa753d2aaa75, V6
-	VFMLA V3.S4, V2.S4, V6.S4
-	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V3
-	VFMLA V6.S4, V2.S4, V3.S4
-	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V6
-	VFMLA V3.S4, V2.S4, V6.S4
-	WORD  $0x6e22dc43 // fmul v3.4s, v2.4s, v2.4s
-	VFMLA V6.S4, V3.S4, V2.S4
-	VSHL  $23, V4.S4, V3.S4
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
-	WORD  $0x4e3fd442 // fadd v2.4s, v2.4s, v31.4s
+	VORR  V9.B16, V9.B16, V3.B16
+	VFMLA V21.S4, V2.S4, V3.S4
+	WORD  $0x6e21dc63 // fmul v3.4s, v3.4s, v1.4s
+	VORR  V9.B16, V9.B16, V4.B16
+	VFMLA V22.S4, V2.S4, V4.S4
+	VEOR  V20.B16, V3.B16, V2.B16
+	VORR  V7.B16, V7.B16, V3.B16
+	VFMLA V11.S4, V2.S4, V3.S4
+	WORD  $0x4ea7d465 // fsub v5.4s, v3.4s, v7.4s
+	VFMLS V12.S4, V5.S4, V2.S4
+	VFMLS V13.S4, V5.S4, V2.S4
+	VORR  V15.B16, V15.B16, V5.B16
+	VFMLA V14.S4, V2.S4, V5.S4
+	VORR  V16.B16, V16.B16, V6.B16
+	VFMLA V5.S4, V2.S4, V6.S4
+	VORR  V17.B16, V17.B16, V5.B16
+	VFMLA V6.S4, V2.S4, V5.S4
+	VORR  V18.B16, V18.B16, V6.B16
+	VFMLA V5.S4, V2.S4, V6.S4
+	VORR  V19.B16, V19.B16, V5.B16
+	VFMLA V6.S4, V2.S4, V5.S4
+	WORD  $0x6e22dc46 // fmul v6.4s, v2.4s, v2.4s
+	VFMLA V5.S4, V6.S4, V2.S4
+	VSHL  $23, V3.S4, V3.S4
+	WORD  $0x4e28d442 // fadd v2.4s, v2.4s, v8.4s
 	WORD  $0x6e23dc42 // fmul v2.4s, v2.4s, v3.4s
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V3
-	WORD  $0x4e23d444 // fadd v4.4s, v2.4s, v3.4s
-	WORD  $0x6e24fc64 // fdiv v4.4s, v3.4s, v4.4s
-	WORD  $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
-	WORD  $0x6e24dc42 // fmul v2.4s, v2.4s, v4.4s
+	VORR  V8.B16, V8.B16, V3.B16
+	WORD  $0x4e23d445 // fadd v5.4s, v2.4s, v3.4s
+	WORD  $0x6e25fc65 // fdiv v5.4s, v3.4s, v5.4s
+	WORD  $0x6e24dc21 // fmul v1.4s, v1.4s, v4.4s
+	WORD  $0x6e25dc42 // fmul v2.4s, v2.4s, v5.4s
 	VFMLA V1.S4, V2.S4, V3.S4
-	WORD  $0x6e24dc61 // fmul v1.4s, v3.4s, v4.4s
+	WORD  $0x6e25dc61 // fmul v1.4s, v3.4s, v5.4s
 	WORD  $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
 	CMP   $0, R6
 	BEQ   store3
@@ -37549,53 +37522,42 @@ next:
 	FMOVQ (R3), F1
 
 compute:
-	VMOVQ $0xc1200000c1200000, $0xc1200000c1200000, V2
-	WORD  $0x4e21f442 // fmax v2.4s, v2.4s, v1.4s
-	VMOVQ $0x4120000041200000, $0x4120000041200000, V1
-	WORD  $0x4ea2f421 // fmin v1.4s, v1.4s, v2.4s
+	WORD  $0x4e37f421 // fmax v1.4s, v1.4s, v23.4s
+	WORD  $0x4eaaf421 // fmin v1.4s, v1.4s, v10.4s
 	WORD  $0x6e21dc22 // fmul v2.4s, v1.4s, v1.4s
-	VMOVQ $0x3d9222793d922279, $0x3d9222793d922279, V3
-	VMOVQ $0x3fcc422a3fcc422a, $0x3fcc422a3fcc422a, V4
-	VFMLA V3.S4, V2.S4, V4.S4
-	WORD  $0x6e21dc83 // fmul v3.4s, v4.4s, v1.4s
-	VMOVQ $0x3e5b33b63e5b33b6, $0x3e5b33b63e5b33b6, V4
-	VMOVQ $0x3fcc422a3fcc422a, $0x3fcc422a3fcc422a, V5
-	VFMLA V4.S4, V2.S4, V5.S4
-	VMOVQ $0x8000000080000000, $0x8000000080000000, V31
-	VEOR  V31.B16, V3.B16, V2.B16
-	VMOVQ $0x3fb8aa3b3fb8aa3b, $0x3fb8aa3b3fb8aa3b, V3
-	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V4
-	VFMLA V3.S4, V2.S4, V4.S4
-	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V31
-	WORD  $0x4ebfd483 // fsub v3.4s, v4.4s, v31.4s
-	VMOVQ $0x3f3172183f317218, $0x3f3172183f317218, V31
-	VFMLS V31.S4, V3.S4, V2.S4
-	VMOVQ $0xb102e308b102e308, $0xb102e308b102e308, V31
-	VFMLS V31.S4, V3.S4, V2.S4
-	VMOVQ $0x3950927239509272, $0x3950927239509272, V3
-	VMOVQ $0x3ab6a18b3ab6a18b, $0x3ab6a18b3ab6a18b, V6
-	VFMLA V3.S4, V2.S4, V6.S4
-	VMOVQ $0x3c0888703c088870, $0x3c0888703c088870, V3
-	VFMLA V6.S4, V2.S4, V3.S4
-	VMOVQ $0x3d2aaa753d2aaa75, $0x3d2aaa753d2aaa75, V6
-	VFMLA V3.S4, V2.S4, V6.S4
-	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V3
-	VFMLA V6.S4, V2.S4, V3.S4
-	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V6
-	VFMLA V3.S4, V2.S4, V6.S4
-	WORD  $0x6e22dc43 // fmul v3.4s, v2.4s, v2.4s
-	VFMLA V6.S4, V3.S4, V2.S4
-	VSHL  $23, V4.S4, V3.S4
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
-	WORD  $0x4e3fd442 // fadd v2.4s, v2.4s, v31.4s
+	VORR  V9.B16, V9.B16, V3.B16
+	VFMLA V21.S4, V2.S4, V3.S4
+	WORD  $0x6e21dc63 // fmul v3.4s, v3.4s, v1.4s
+	VORR  V9.B16, V9.B16, V4.B16
+	VFMLA V22.S4, V2.S4, V4.S4
+	VEOR  V20.B16, V3.B16, V2.B16
+	VORR  V7.B16, V7.B16, V3.B16
+	VFMLA V11.S4, V2.S4, V3.S4
+	WORD  $0x4ea7d465 // fsub v5.4s, v3.4s, v7.4s
+	VFMLS V12.S4, V5.S4, V2.S4
+	VFMLS V13.S4, V5.S4, V2.S4
+	VORR  V15.B16, V15.B16, V5.B16
+	VFMLA V14.S4, V2.S4, V5.S4
+	VORR  V16.B16, V16.B16, V6.B16
+	VFMLA V5.S4, V2.S4, V6.S4
+	VORR  V17.B16, V17.B16, V5.B16
+	VFMLA V6.S4, V2.S4, V5.S4
+	VORR  V18.B16, V18.B16, V6.B16
+	VFMLA V5.S4, V2.S4, V6.S4
+	VORR  V19.B16, V19.B16, V5.B16
+	VFMLA V6.S4, V2.S4, V5.S4
+	WORD  $0x6e22dc46 // fmul v6.4s, v2.4s, v2.4s
+	VFMLA V5.S4, V6.S4, V2.S4
+	VSHL  $23, V3.S4, V3.S4
+	WORD  $0x4e28d442 // fadd v2.4s, v2.4s, v8.4s
 	WORD  $0x6e23dc42 // fmul v2.4s, v2.4s, v3.4s
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V3
-	WORD  $0x4e23d444 // fadd v4.4s, v2.4s, v3.4s
-	WORD  $0x6e24fc64 // fdiv v4.4s, v3.4s, v4.4s
-	WORD  $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
-	WORD  $0x6e24dc42 // fmul v2.4s, v2.4s, v4.4s
+	VORR  V8.B16, V8.B16, V3.B16
+	WORD  $0x4e23d445 // fadd v5.4s, v2.4s, v3.4s
+	WORD  $0x6e25fc65 // fdiv v5.4s, v3.4s, v5.4s
+	WORD  $0x6e24dc21 // fmul v1.4s, v1.4s, v4.4s
+	WORD  $0x6e25dc42 // fmul v2.4s, v2.4s, v5.4s
 	VFMLA V1.S4, V2.S4, V3.S4
-	WORD  $0x6e24dc61 // fmul v1.4s, v3.4s, v4.4s
+	WORD  $0x6e25dc61 // fmul v1.4s, v3.4s, v5.4s
 	WORD  $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
 	CMP   $4, R1
 	BLT   storeRest
@@ -37668,6 +37630,22 @@ done:
 
 // func forwardSiluNEON(y []float32, x []float32, p float32)
 TEXT ·forwardSiluNEON(SB), NOSPLIT, $0-52
+	MOVD  $constantsNEON<>(SB), R17
+	FMOVQ 96(R17), F6
+	FMOVQ 240(R17), F7
+	FMOVQ 32(R17), F8
+	FMOVQ 48(R17), F9
+	FMOVQ 80(R17), F10
+	FMOVQ 112(R17), F11
+	FMOVQ 128(R17), F12
+	FMOVQ 144(R17), F13
+	FMOVQ 160(R17), F14
+	FMOVQ 176(R17), F15
+	FMOVQ 192(R17), F16
+	FMOVQ 208(R17), F17
+	FMOVQ 224(R17), F18
+	FMOVQ 272(R17), F19
+	FMOVQ 624(R17), F20
 	FMOVS p+48(FP), F0
 	VDUP  V0.S[0], V0.S4
 	MOVD  y_base+0(FP), R0
@@ -37678,168 +37656,124 @@ TEXT ·forwardSiluNEON(SB), NOSPLIT, $0-52
 
 some:
 	FMOVQ (R2), F0
-	VMOVQ $0x7fffffff7fffffff, $0x7fffffff7fffffff, V31
-	VAND  V31.B16, V0.B16, V1.B16
-	VMOVQ $0x42b0000042b00000, $0x42b0000042b00000, V2
-	WORD  $0x4ea1f442 // fmin v2.4s, v2.4s, v1.4s
-	VMOVQ $0x8000000080000000, $0x8000000080000000, V31
-	VEOR  V31.B16, V2.B16, V1.B16
-	VMOVQ $0x3fb8aa3b3fb8aa3b, $0x3fb8aa3b3fb8aa3b, V3
-	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V4
-	VFMLA V3.S4, V1.S4, V4.S4
-	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V31
-	WORD  $0x4ebfd483 // fsub v3.4s, v4.4s, v31.4s
-	VMOVQ $0x3f3172183f317218, $0x3f3172183f317218, V31
-	VFMLS V31.S4, V3.S4, V1.S4
-	VMOVQ $0xb102e308b102e308, $0xb102e308b102e308, V31
-	VFMLS V31.S4, V3.S4, V1.S4
-	VMOVQ $0x3950927239509272, $0x3950927239509272, V3
-	VMOVQ $0x3ab6a18b3ab6a18b, $0x3ab6a18b3ab6a18b, V5
-	VFMLA V3.S4, V1.S4, V5.S4
-	VMOVQ $0x3c0888703c088870, $0x3c0888703c088870, V3
-	VFMLA V5.S4, V1.S4, V3.S4
-	VMOVQ $0x3d2aaa753d2aaa75, $0x3d2aaa753d2aaa75, V5
-	VFMLA V3.S4, V1.S4, V5.S4
-	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V3
-	VFMLA V5.S4, V1.S4, V3.S4
-	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V5
-	VFMLA V3.S4, V1.S4, V5.S4
-	WORD  $0x6e21dc23 // fmul v3.4s, v1.4s, v1.4s
-	VFMLA V5.S4, V3.S4, V1.S4
-	VSHL  $23, V4.S4, V3.S4
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
-	WORD  $0x4e3fd421 // fadd v1.4s, v1.4s, v31.4s
-	WORD  $0x6e23dc21 // fmul v1.4s, v1.4s, v3.4s
-	WORD  $0x6e21dc42 // fmul v2.4s, v2.4s, v1.4s
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
-	WORD  $0x4e3fd421 // fadd v1.4s, v1.4s, v31.4s
-	WORD  $0x6e21fc41 // fdiv v1.4s, v2.4s, v1.4s
-	VMOVQ $0x0000000000000000, $0x0000000000000000, V2
-	WORD  $0x4e20f442 // fmax v2.4s, v2.4s, v0.4s
-	WORD  $0x4ea1d440 // fsub v0.4s, v2.4s, v1.4s
+	VAND  V9.B16, V0.B16, V1.B16
+	WORD  $0x4eb4f421 // fmin v1.4s, v1.4s, v20.4s
+	VEOR  V19.B16, V1.B16, V2.B16
+	VORR  V6.B16, V6.B16, V3.B16
+	VFMLA V10.S4, V2.S4, V3.S4
+	WORD  $0x4ea6d464 // fsub v4.4s, v3.4s, v6.4s
+	VFMLS V11.S4, V4.S4, V2.S4
+	VFMLS V12.S4, V4.S4, V2.S4
+	VORR  V14.B16, V14.B16, V4.B16
+	VFMLA V13.S4, V2.S4, V4.S4
+	VORR  V15.B16, V15.B16, V5.B16
+	VFMLA V4.S4, V2.S4, V5.S4
+	VORR  V16.B16, V16.B16, V4.B16
+	VFMLA V5.S4, V2.S4, V4.S4
+	VORR  V17.B16, V17.B16, V5.B16
+	VFMLA V4.S4, V2.S4, V5.S4
+	VORR  V18.B16, V18.B16, V4.B16
+	VFMLA V5.S4, V2.S4, V4.S4
+	WORD  $0x6e22dc45 // fmul v5.4s, v2.4s, v2.4s
+	VFMLA V4.S4, V5.S4, V2.S4
+	VSHL  $23, V3.S4, V3.S4
+	WORD  $0x4e27d442 // fadd v2.4s, v2.4s, v7.4s
+	WORD  $0x6e23dc42 // fmul v2.4s, v2.4s, v3.4s
+	WORD  $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
+	WORD  $0x4e27d442 // fadd v2.4s, v2.4s, v7.4s
+	WORD  $0x6e22fc21 // fdiv v1.4s, v1.4s, v2.4s
+	WORD  $0x4e28f400 // fmax v0.4s, v0.4s, v8.4s
+	WORD  $0x4ea1d400 // fsub v0.4s, v0.4s, v1.4s
 	FMOVQ F0, (R0)
 	FMOVQ 16(R2), F0
-	VMOVQ $0x7fffffff7fffffff, $0x7fffffff7fffffff, V31
-	VAND  V31.B16, V0.B16, V1.B16
-	VMOVQ $0x42b0000042b00000, $0x42b0000042b00000, V2
-	WORD  $0x4ea1f442 // fmin v2.4s, v2.4s, v1.4s
-	VMOVQ $0x8000000080000000, $0x8000000080000000, V31
-	VEOR  V31.B16, V2.B16, V1.B16
-	VMOVQ $0x3fb8aa3b3fb8aa3b, $0x3fb8aa3b3fb8aa3b, V3
-	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V4
-	VFMLA V3.S4, V1.S4, V4.S4
-	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V31
-	WORD  $0x4ebfd483 // fsub v3.4s, v4.4s, v31.4s
-	VMOVQ $0x3f3172183f317218, $0x3f3172183f317218, V31
-	VFMLS V31.S4, V3.S4, V1.S4
-	VMOVQ $0xb102e308b102e308, $0xb102e308b102e308, V31
-	VFMLS V31.S4, V3.S4, V1.S4
-	VMOVQ $0x3950927239509272, $0x3950927239509272, V3
-	VMOVQ $0x3ab6a18b3ab6a18b, $0x3ab6a18b3ab6a18b, V5
-	VFMLA V3.S4, V1.S4, V5.S4
-	VMOVQ $0x3c0888703c088870, $0x3c0888703c088870, V3
-	VFMLA V5.S4, V1.S4, V3.S4
-	VMOVQ $0x3d2aaa753d2aaa75, $0x3d2aaa753d2aaa75, V5
-	VFMLA V3.S4, V1.S4, V5.S4
-	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V3
-	VFMLA V5.S4, V1.S4, V3.S4
-	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V5
-	VFMLA V3.S4, V1.S4, V5.S4
-	WORD  $0x6e21dc23 // fmul v3.4s, v1.4s, v1.4s
-	VFMLA V5.S4, V3.S4, V1.S4
-	VSHL  $23, V4.S4, V3.S4
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
-	WORD  $0x4e3fd421 // fadd v1.4s, v1.4s, v31.4s
-	WORD  $0x6e23dc21 // fmul v1.4s, v1.4s, v3.4s
-	WORD  $0x6e21dc42 // fmul v2.4s, v2.4s, v1.4s
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
-	WORD  $0x4e3fd421 // fadd v1.4s, v1.4s, v31.4s
-	WORD  $0x6e21fc41 // fdiv v1.4s, v2.4s, v1.4s
-	VMOVQ $0x0000000000000000, $0x0000000000000000, V2
-	WORD  $0x4e20f442 // fmax v2.4s, v2.4s, v0.4s
-	WORD  $0x4ea1d440 // fsub v0.4s, v2.4s, v1.4s
+	VAND  V9.B16, V0.B16, V1.B16
+	WORD  $0x4eb4f421 // fmin v1.4s, v1.4s, v20.4s
+	VEOR  V19.B16, V1.B16, V2.B16
+	VORR  V6.B16, V6.B16, V3.B16
+	VFMLA V10.S4, V2.S4, V3.S4
+	WORD  $0x4ea6d464 // fsub v4.4s, v3.4s, v6.4s
+	VFMLS V11.S4, V4.S4, V2.S4
+	VFMLS V12.S4, V4.S4, V2.S4
+	VORR  V14.B16, V14.B16, V4.B16
+	VFMLA V13.S4, V2.S4, V4.S4
+	VORR  V15.B16, V15.B16, V5.B16
+	VFMLA V4.S4, V2.S4, V5.S4
+	VORR  V16.B16, V16.B16, V4.B16
+	VFMLA V5.S4, V2.S4, V4.S4
+	VORR  V17.B16, V17.B16, V5.B16
+	VFMLA V4.S4, V2.S4, V5.S4
+	VORR  V18.B16, V18.B16, V4.B16
+	VFMLA V5.S4, V2.S4, V4.S4
+	WORD  $0x6e22dc45 // fmul v5.4s, v2.4s, v2.4s
+	VFMLA V4.S4, V5.S4, V2.S4
+	VSHL  $23, V3.S4, V3.S4
+	WORD  $0x4e27d442 // fadd v2.4s, v2.4s, v7.4s
+	WORD  $0x6e23dc42 // fmul v2.4s, v2.4s, v3.4s
+	WORD  $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
+	WORD  $0x4e27d442 // fadd v2.4s, v2.4s, v7.4s
+	WORD  $0x6e22fc21 // fdiv v1.4s, v1.4s, v2.4s
+	WORD  $0x4e28f400 // fmax v0.4s, v0.4s, v8.4s
+	WORD  $0x4ea1d400 // fsub v0.4s, v0.4s, v1.4s
 	FMOVQ F0, 16(R0)
 	FMOVQ 32(R2), F0
-	VMOVQ $0x7fffffff7fffffff, $0x7fffffff7fffffff, V31
-	VAND  V31.B16, V0.B16, V1.B16
-	VMOVQ $0x42b0000042b00000, $0x42b0000042b00000, V2
-	WORD  $0x4ea1f442 // fmin v2.4s, v2.4s, v1.4s
-	VMOVQ $0x8000000080000000, $0x8000000080000000, V31
-	VEOR  V31.B16, V2.B16, V1.B16
-	VMOVQ $0x3fb8aa3b3fb8aa3b, $0x3fb8aa3b3fb8aa3b, V3
-	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V4
-	VFMLA V3.S4, V1.S4, V4.S4
-	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V31
-	WORD  $0x4ebfd483 // fsub v3.4s, v4.4s, v31.4s
-	VMOVQ $0x3f3172183f317218, $0x3f3172183f317218, V31
-	VFMLS V31.S4, V3.S4, V1.S4
-	VMOVQ $0xb102e308b102e308, $0xb102e308b102e308, V31
-	VFMLS V31.S4, V3.S4, V1.S4
-	VMOVQ $0x3950927239509272, $0x3950927239509272, V3
-	VMOVQ $0x3ab6a18b3ab6a18b, $0x3ab6a18b3ab6a18b, V5
-	VFMLA V3.S4, V1.S4, V5.S4
-	VMOVQ $0x3c0888703c088870, $0x3c0888703c088870, V3
-	VFMLA V5.S4, V1.S4, V3.S4
-	VMOVQ $0x3d2aaa753d2aaa75, $0x3d2aaa753d2aaa75, V5
-	VFMLA V3.S4, V1.S4, V5.S4
-	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V3
-	VFMLA V5.S4, V1.S4, V3.S4
-	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V5
-	VFMLA V3.S4, V1.S4, V5.S4
-	WORD  $0x6e21dc23 // fmul v3.4s, v1.4s, v1.4s
-	VFMLA V5.S4, V3.S4, V1.S4
-	VSHL  $23, V4.S4, V3.S4
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
-	WORD  $0x4e3fd421 // fadd v1.4s, v1.4s, v31.4s
-	WORD  $0x6e23dc21 // fmul v1.4s, v1.4s, v3.4s
-	WORD  $0x6e21dc42 // fmul v2.4s, v2.4s, v1.4s
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
-	WORD  $0x4e3fd421 // fadd v1.4s, v1.4s, v31.4s
-	WORD  $0x6e21fc41 // fdiv v1.4s, v2.4s, v1.4s
-	VMOVQ $0x0000000000000000, $0x0000000000000000, V2
-	WORD  $0x4e20f442 // fmax v2.4s, v2.4s, v0.4s
-	WORD  $0x4ea1d440 // fsub v0.4s, v2.4s, v1.4s
+	VAND  V9.B16, V0.B16, V1.B16
+	WORD  $0x4eb4f421 // fmin v1.4s, v1.4s, v20.4s
+	VEOR  V19.B16, V1.B16, V2.B16
+	VORR  V6.B16, V6.B16, V3.B16
+	VFMLA V10.S4, V2.S4, V3.S4
+	WORD  $0x4ea6d464 // fsub v4.4s, v3.4s, v6.4s
+	VFMLS V11.S4, V4.S4, V2.S4
+	VFMLS V12.S4, V4.S4, V2.S4
+	VORR  V14.B16, V14.B16, V4.B16
+	VFMLA V13.S4, V2.S4, V4.S4
+	VORR  V15.B16, V15.B16, V5.B16
+	VFMLA V4.S4, V2.S4, V5.S4
+	VORR  V16.B16, V16.B16, V4.B16
+	VFMLA V5.S4, V2.S4, V4.S4
+	VORR  V17.B16, V17.B16, V5.B16
+	VFMLA V4.S4, V2.S4, V5.S4
+	VORR  V18.B16, V18.B16, V4.B16
+	VFMLA V5.S4, V2.S4, V4.S4
+	WORD  $0x6e22dc45 // fmul v5.4s, v2.4s, v2.4s
+	VFMLA V4.S4, V5.S4, V2.S4
+	VSHL  $23, V3.S4, V3.S4
+	WORD  $0x4e27d442 // fadd v2.4s, v2.4s, v7.4s
+	WORD  $0x6e23dc42 // fmul v2.4s, v2.4s, v3.4s
+	WORD  $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
+	WORD  $0x4e27d442 // fadd v2.4s, v2.4s, v7.4s
+	WORD  $0x6e22fc21 // fdiv v1.4s, v1.4s, v2.4s
+	WORD  $0x4e28f400 // fmax v0.4s, v0.4s, v8.4s
+	WORD  $0x4ea1d400 // fsub v0.4s, v0.4s, v1.4s
 	FMOVQ F0, 32(R0)
 	FMOVQ 48(R2), F0
-	VMOVQ $0x7fffffff7fffffff, $0x7fffffff7fffffff, V31
-	VAND  V31.B16, V0.B16, V1.B16
-	VMOVQ $0x42b0000042b00000, $0x42b0000042b00000, V2
-	WORD  $0x4ea1f442 // fmin v2.4s, v2.4s, v1.4s
-	VMOVQ $0x8000000080000000, $0x8000000080000000, V31
-	VEOR  V31.B16, V2.B16, V1.B16
-	VMOVQ $0x3fb8aa3b3fb8aa3b, $0x3fb8aa3b3fb8aa3b, V3
-	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V4
-	VFMLA V3.S4, V1.S4, V4.S4
-	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V31
-	WORD  $0x4ebfd483 // fsub v3.4s, v4.4s, v31.4s
-	VMOVQ $0x3f3172183f317218, $0x3f3172183f317218, V31
-	VFMLS V31.S4, V3.S4, V1.S4
-	VMOVQ $0xb102e308b102e308, $0xb102e308b102e308, V31
-	VFMLS V31.S4, V3.S4, V1.S4
-	VMOVQ $0x3950927239509272, $0x3950927239509272, V3
-	VMOVQ $0x3ab6a18b3ab6a18b, $0x3ab6a18b3ab6a18b, V5
-	VFMLA V3.S4, V1.S4, V5.S4
-	VMOVQ $0x3c0888703c088870, $0x3c0888703c088870, V3
-	VFMLA V5.S4, V1.S4, V3.S4
-	VMOVQ $0x3d2aaa753d2aaa75, $0x3d2aaa753d2aaa75, V5
-	VFMLA V3.S4, V1.S4, V5.S4
-	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V3
-	VFMLA V5.S4, V1.S4, V3.S4
-	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V5
-	VFMLA V3.S4, V1.S4, V5.S4
-	WORD  $0x6e21dc23 // fmul v3.4s, v1.4s, v1.4s
-	VFMLA V5.S4, V3.S4, V1.S4
-	VSHL  $23, V4.S4, V3.S4
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
-	WORD  $0x4e3fd421 // fadd v1.4s, v1.4s, v31.4s
-	WORD  $0x6e23dc21 // fmul v1.4s, v1.4s, v3.4s
-	WORD  $0x6e21dc42 // fmul v2.4s, v2.4s, v1.4s
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
-	WORD  $0x4e3fd421 // fadd v1.4s, v1.4s, v31.4s
-	WORD  $0x6e21fc41 // fdiv v1.4s, v2.4s, v1.4s
-	VMOVQ $0x0000000000000000, $0x0000000000000000, V2
-	WORD  $0x4e20f442 // fmax v2.4s, v2.4s, v0.4s
-	WORD  $0x4ea1d440 // fsub v0.4s, v2.4s, v1.4s
+	VAND  V9.B16, V0.B16, V1.B16
+	WORD  $0x4eb4f421 // fmin v1.4s, v1.4s, v20.4s
+	VEOR  V19.B16, V1.B16, V2.B16
+	VORR  V6.B16, V6.B16, V3.B16
+	VFMLA V10.S4, V2.S4, V3.S4
+	WORD  $0x4ea6d464 // fsub v4.4s, v3.4s, v6.4s
+	VFMLS V11.S4, V4.S4, V2.S4
+	VFMLS V12.S4, V4.S4, V2.S4
+	VORR  V14.B16, V14.B16, V4.B16
+	VFMLA V13.S4, V2.S4, V4.S4
+	VORR  V15.B16, V15.B16, V5.B16
+	VFMLA V4.S4, V2.S4, V5.S4
+	VORR  V16.B16, V16.B16, V4.B16
+	VFMLA V5.S4, V2.S4, V4.S4
+	VORR  V17.B16, V17.B16, V5.B16
+	VFMLA V4.S4, V2.S4, V5.S4
+	VORR  V18.B16, V18.B16, V4.B16
+	VFMLA V5.S4, V2.S4, V4.S4
+	WORD  $0x6e22dc45 // fmul v5.4s, v2.4s, v2.4s
+	VFMLA V4.S4, V5.S4, V2.S4
+	VSHL  $23, V3.S4, V3.S4
+	WORD  $0x4e27d442 // fadd v2.4s, v2.4s, v7.4s
+	WORD  $0x6e23dc42 // fmul v2.4s, v2.4s, v3.4s
+	WORD  $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
+	WORD  $0x4e27d442 // fadd v2.4s, v2.4s, v7.4s
+	WORD  $0x6e22fc21 // fdiv v1.4s, v1.4s, v2.4s
+	WORD  $0x4e28f400 // fmax v0.4s, v0.4s, v8.4s
+	WORD  $0x4ea1d400 // fsub v0.4s, v0.4s, v1.4s
 	FMOVQ F0, 48(R0)
 	ADD   $64, R2, R2
 	ADD   $64, R0, R0
@@ -37855,45 +37789,34 @@ next:
 	FMOVQ (R2), F0
 
 compute:
-	VMOVQ $0x7fffffff7fffffff, $0x7fffffff7fffffff, V31
-	VAND  V31.B16, V0.B16, V1.B16
-	VMOVQ $0x42b0000042b00000, $0x42b0000042b00000, V2
-	WORD  $0x4ea1f442 // fmin v2.4s, v2.4s, v1.4s
-	VMOVQ $0x8000000080000000, $0x8000000080000000, V31
-	VEOR  V31.B16, V2.B16, V1.B16
-	VMOVQ $0x3fb8aa3b3fb8aa3b, $0x3fb8aa3b3fb8aa3b, V3
-	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V4
-	VFMLA V3.S4, V1.S4, V4.S4
-	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V31
-	WORD  $0x4ebfd483 // fsub v3.4s, v4.4s, v31.4s
-	VMOVQ $0x3f3172183f317218, $0x3f3172183f317218, V31
-	VFMLS V31.S4, V3.S4, V1.S4
-	VMOVQ $0xb102e308b102e308, $0xb102e308b102e308, V31
-	VFMLS V31.S4, V3.S4, V1.S4
-	VMOVQ $0x3950927239509272, $0x3950927239509272, V3
-	VMOVQ $0x3ab6a18b3ab6a18b, $0x3ab6a18b3ab6a18b, V5
-	VFMLA V3.S4, V1.S4, V5.S4
-	VMOVQ $0x3c0888703c088870, $0x3c0888703c088870, V3
-	VFMLA V5.S4, V1.S4, V3.S4
-	VMOVQ $0x3d2aaa753d2aaa75, $0x3d2aaa753d2aaa75, V5
-	VFMLA V3.S4, V1.S4, V5.S4
-	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V3
-	VFMLA V5.S4, V1.S4, V3.S4
-	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V5
-	VFMLA V3.S4, V1.S4, V5.S4
-	WORD  $0x6e21dc23 // fmul v3.4s, v1.4s, v1.4s
-	VFMLA V5.S4, V3.S4, V1.S4
-	VSHL  $23, V4.S4, V3.S4
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
-	WORD  $0x4e3fd421 // fadd v1.4s, v1.4s, v31.4s
-	WORD  $0x6e23dc21 // fmul v1.4s, v1.4s, v3.4s
-	WORD  $0x6e21dc42 // fmul v2.4s, v2.4s, v1.4s
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
-	WORD  $0x4e3fd421 // fadd v1.4s, v1.4s, v31.4s
-	WORD  $0x6e21fc41 // fdiv v1.4s, v2.4s, v1.4s
-	VMOVQ $0x0000000000000000, $0x0000000000000000, V2
-	WORD  $0x4e20f442 // fmax v2.4s, v2.4s, v0.4s
-	WORD  $0x4ea1d440 // fsub v0.4s, v2.4s, v1.4s
+	VAND  V9.B16, V0.B16, V1.B16
+	WORD  $0x4eb4f421 // fmin v1.4s, v1.4s, v20.4s
+	VEOR  V19.B16, V1.B16, V2.B16
+	VORR  V6.B16, V6.B16, V3.B16
+	VFMLA V10.S4, V2.S4, V3.S4
+	WORD  $0x4ea6d464 // fsub v4.4s, v3.4s, v6.4s
+	VFMLS V11.S4, V4.S4, V2.S4
+	VFMLS V12.S4, V4.S4, V2.S4
+	VORR  V14.B16, V14.B16, V4.B16
+	VFMLA V13.S4, V2.S4, V4.S4
+	VORR  V15.B16, V15.B16, V5.B16
+	VFMLA V4.S4, V2.S4, V5.S4
+	VORR  V16.B16, V16.B16, V4.B16
+	VFMLA V5.S4, V2.S4, V4.S4
+	VORR  V17.B16, V17.B16, V5.B16
+	VFMLA V4.S4, V2.S4, V5.S4
+	VORR  V18.B16, V18.B16, V4.B16
+	VFMLA V5.S4, V2.S4, V4.S4
+	WORD  $0x6e22dc45 // fmul v5.4s, v2.4s, v2.4s
+	VFMLA V4.S4, V5.S4, V2.S4
+	VSHL  $23, V3.S4, V3.S4
+	WORD  $0x4e27d442 // fadd v2.4s, v2.4s, v7.4s
+	WORD  $0x6e23dc42 // fmul v2.4s, v2.4s, v3.4s
+	WORD  $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
+	WORD  $0x4e27d442 // fadd v2.4s, v2.4s, v7.4s
+	WORD  $0x6e22fc21 // fdiv v1.4s, v1.4s, v2.4s
+	WORD  $0x4e28f400 // fmax v0.4s, v0.4s, v8.4s
+	WORD  $0x4ea1d400 // fsub v0.4s, v0.4s, v1.4s
 	CMP   $4, R1
 	BLT   storeRest
 	FMOVQ F0, (R0)
@@ -37933,6 +37856,21 @@ done:
 
 // func backwardSiluNEON(dx []float32, dy []float32, v []float32, p float32, add bool)
 TEXT ·backwardSiluNEON(SB), NOSPLIT, $0-77
+	MOVD  $constantsNEON<>(SB), R17
+	FMOVQ 240(R17), F7
+	FMOVQ 96(R17), F8
+	FMOVQ 80(R17), F9
+	FMOVQ 112(R17), F10
+	FMOVQ 128(R17), F11
+	FMOVQ 144(R17), F12
+	FMOVQ 160(R17), F13
+	FMOVQ 176(R17), F14
+	FMOVQ 192(R17), F15
+	FMOVQ 208(R17), F16
+	FMOVQ 224(R17), F17
+	FMOVQ 272(R17), F18
+	FMOVQ 640(R17), F19
+	FMOVQ 656(R17), F20
 	FMOVS p+72(FP), F0
 	VDUP  V0.S[0], V0.S4
 	MOVD  dx_base+0(FP), R0
@@ -37946,40 +37884,31 @@ TEXT ·backwardSiluNEON(SB), NOSPLIT, $0-77
 some:
 	FMOVQ (R2), F0
 	FMOVQ (R3), F1
-	VMOVQ $0xc2ae0000c2ae0000, $0xc2ae0000c2ae0000, V2
-	WORD  $0x4e21f442 // fmax v2.4s, v2.4s, v1.4s
-	VMOVQ $0x42ae000042ae0000, $0x42ae000042ae0000, V1
-	WORD  $0x4ea2f421 // fmin v1.4s, v1.4s, v2.4s
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V2
-	VMOVQ $0x8000000080000000, $0x8000000080000000, V31
-	VEOR  V31.B16, V1.B16, V3.B16
-	VMOVQ $0x3fb8aa3b3fb8aa3b, $0x3fb8aa3b3fb8aa3b, V4
-	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V5
-	VFMLA V4.S4, V3.S4, V5.S4
-	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V31
-	WORD  $0x4ebfd4a4 // fsub v4.4s, v5.4s, v31.4s
-	VMOVQ $0x3f3172183f317218, $0x3f3172183f317218, V31
-	VFMLS V31.S4, V4.S4, V3.S4
-	VMOVQ $0xb102e308b102e308, $0xb102e308b102e308, V31
-	VFMLS V31.S4, V4.S4, V3.S4
-	VMOVQ $0x3950927239509272, $0x3950927239509272, V4
-	VMOVQ $0x3ab6a18b3ab6a18b, $0x3ab6a18b3ab6a18b, V6
-	VFMLA V4.S4, V3.S4, V6.S4
-	VMOVQ $0x3c0888703c088870, $0x3c0888703c088870, V4
-	VFMLA V6.S4, V3.S4, V4.S4
-	VMOVQ $0x3d2aaa753d2aaa75, $0x3d2aaa753d2aaa75, V6
-	VFMLA V4.S4, V3.S4, V6.S4
-	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V4
-	VFMLA V6.S4, V3.S4, V4.S4
-	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V6
-	VFMLA V4.S4, V3.S4, V6.S4
-	WORD  $0x6e23dc64 // fmul v4.4s, v3.4s, v3.4s
-	VFMLA V6.S4, V4.S4, V3.S4
-	VSHL  $23, V5.S4, V4.S4
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
-	WORD  $0x4e3fd463 // fadd v3.4s, v3.4s, v31.4s
+	WORD  $0x4e33f421 // fmax v1.4s, v1.4s, v19.4s
+	WORD  $0x4eb4f421 // fmin v1.4s, v1.4s, v20.4s
+	VORR  V7.B16, V7.B16, V2.B16
+	VEOR  V18.B16, V1.B16, V3.B16
+	VORR  V8.B16, V8.B16, V4.B16
+	VFMLA V9.S4, V3.S4, V4.S4
+	WORD  $0x4ea8d485 // fsub v5.4s, v4.4s, v8.4s
+	VFMLS V10.S4, V5.S4, V3.S4
+	VFMLS V11.S4, V5.S4, V3.S4
+	VORR  V13.B16, V13.B16, V5.B16
+	VFMLA V12.S4, V3.S4, V5.S4
+	VORR  V14.B16, V14.B16, V6.B16
+	VFMLA V5.S4, V3.S4, V6.S4
+	VORR  V15.B16, V15.B16, V5.B16
+	VFMLA V6.S4, V3.S4, V5.S4
+	VORR  V16.B16, V16.B16, V6.B16
+	VFMLA V5.S4, V3.S4, V6.S4
+	VORR  V17.B16, V17.B16, V5.B16
+	VFMLA V6.S4, V3.S4, V5.S4
+	WORD  $0x6e23dc66 // fmul v6.4s, v3.4s, v3.4s
+	VFMLA V5.S4, V6.S4, V3.S4
+	VSHL  $23, V4.S4, V4.S4
+	WORD  $0x4e27d463 // fadd v3.4s, v3.4s, v7.4s
 	WORD  $0x6e24dc63 // fmul v3.4s, v3.4s, v4.4s
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V4
+	VORR  V7.B16, V7.B16, V4.B16
 	WORD  $0x4e24d465 // fadd v5.4s, v3.4s, v4.4s
 	WORD  $0x6e25fc85 // fdiv v5.4s, v4.4s, v5.4s
 	WORD  $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
@@ -37997,40 +37926,31 @@ store0:
 	FMOVQ F0, (R0)
 	FMOVQ 16(R2), F0
 	FMOVQ 16(R3), F1
-	VMOVQ $0xc2ae0000c2ae0000, $0xc2ae0000c2ae0000, V2
-	WORD  $0x4e21f442 // fmax v2.4s, v2.4s, v1.4s
-	VMOVQ $0x42ae000042ae0000, $0x42ae000042ae0000, V1
-	WORD  $0x4ea2f421 // fmin v1.4s, v1.4s, v2.4s
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V2
-	VMOVQ $0x8000000080000000, $0x8000000080000000, V31
-	VEOR  V31.B16, V1.B16, V3.B16
-	VMOVQ $0x3fb8aa3b3fb8aa3b, $0x3fb8aa3b3fb8aa3b, V4
-	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V5
-	VFMLA V4.S4, V3.S4, V5.S4
-	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V31
-	WORD  $0x4ebfd4a4 // fsub v4.4s, v5.4s, v31.4s
-	VMOVQ $0x3f3172183f317218, $0x3f3172183f317218, V31
-	VFMLS V31.S4, V4.S4, V3.S4
-	VMOVQ $0xb102e308b102e308, $0xb102e308b102e308, V31
-	VFMLS V31.S4, V4.S4, V3.S4
-	VMOVQ $0x3950927239509272, $0x3950927239509272, V4
-	VMOVQ $0x3ab6a18b3ab6a18b, $0x3ab6a18b3ab6a18b, V6
-	VFMLA V4.S4, V3.S4, V6.S4
-	VMOVQ $0x3c0888703c088870, $0x3c0888703c088870, V4
-	VFMLA V6.S4, V3.S4, V4.S4
-	VMOVQ $0x3d2aaa753d2aaa75, $0x3d2aaa753d2aaa75, V6
-	VFMLA V4.S4, V3.S4, V6.S4
-	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V4
-	VFMLA V6.S4, V3.S4, V4.S4
-	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V6
-	VFMLA V4.S4, V3.S4, V6.S4
-	WORD  $0x6e23dc64 // fmul v4.4s, v3.4s, v3.4s
-	VFMLA V6.S4, V4.S4, V3.S4
-	VSHL  $23, V5.S4, V4.S4
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
-	WORD  $0x4e3fd463 // fadd v3.4s, v3.4s, v31.4s
+	WORD  $0x4e33f421 // fmax v1.4s, v1.4s, v19.4s
+	WORD  $0x4eb4f421 // fmin v1.4s, v1.4s, v20.4s
+	VORR  V7.B16, V7.B16, V2.B16
+	VEOR  V18.B16, V1.B16, V3.B16
+	VORR  V8.B16, V8.B16, V4.B16
+	VFMLA V9.S4, V3.S4, V4.S4
+	WORD  $0x4ea8d485 // fsub v5.4s, v4.4s, v8.4s
+	VFMLS V10.S4, V5.S4, V3.S4
+	VFMLS V11.S4, V5.S4, V3.S4
+	VORR  V13.B16, V13.B16, V5.B16
+	VFMLA V12.S4, V3.S4, V5.S4
+	VORR  V14.B16, V14.B16, V6.B16
+	VFMLA V5.S4, V3.S4, V6.S4
+	VORR  V15.B16, V15.B16, V5.B16
+	VFMLA V6.S4, V3.S4, V5.S4
+	VORR  V16.B16, V16.B16, V6.B16
+	VFMLA V5.S4, V3.S4, V6.S4
+	VORR  V17.B16, V17.B16, V5.B16
+	VFMLA V6.S4, V3.S4, V5.S4
+	WORD  $0x6e23dc66 // fmul v6.4s, v3.4s, v3.4s
+	VFMLA V5.S4, V6.S4, V3.S4
+	VSHL  $23, V4.S4, V4.S4
+	WORD  $0x4e27d463 // fadd v3.4s, v3.4s, v7.4s
 	WORD  $0x6e24dc63 // fmul v3.4s, v3.4s, v4.4s
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V4
+	VORR  V7.B16, V7.B16, V4.B16
 	WORD  $0x4e24d465 // fadd v5.4s, v3.4s, v4.4s
 	WORD  $0x6e25fc85 // fdiv v5.4s, v4.4s, v5.4s
 	WORD  $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
@@ -38048,40 +37968,31 @@ store1:
 	FMOVQ F0, 16(R0)
 	FMOVQ 32(R2), F0
 	FMOVQ 32(R3), F1
-	VMOVQ $0xc2ae0000c2ae0000, $0xc2ae0000c2ae0000, V2
-	WORD  $0x4e21f442 // fmax v2.4s, v2.4s, v1.4s
-	VMOVQ $0x42ae000042ae0000, $0x42ae000042ae0000, V1
-	WORD  $0x4ea2f421 // fmin v1.4s, v1.4s, v2.4s
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V2
-	VMOVQ $0x8000000080000000, $0x8000000080000000, V31
-	VEOR  V31.B16, V1.B16, V3.B16
-	VMOVQ $0x3fb8aa3b3fb8aa3b, $0x3fb8aa3b3fb8aa3b, V4
-	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V5
-	VFMLA V4.S4, V3.S4, V5.S4
-	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V31
-	WORD  $0x4ebfd4a4 // fsub v4.4s, v5.4s, v31.4s
-	VMOVQ $0x3f3172183f317218, $0x3f3172183f317218, V31
-	VFMLS V31.S4, V4.S4, V3.S4
-	VMOVQ $0xb102e308b102e308, $0xb102e308b102e308, V31
-	VFMLS V31.S4, V4.S4, V3.S4
-	VMOVQ $0x3950927239509272, $0x3950927239509272, V4
-	VMOVQ $0x3ab6a18b3ab6a18b, $0x3ab6a18b3ab6a18b, V6
-	VFMLA V4.S4, V3.S4, V6.S4
-	VMOVQ $0x3c0888703c088870, $0x3c0888703c088870, V4
-	VFMLA V6.S4, V3.S4, V4.S4
-	VMOVQ $0x3d2aaa753d2aaa75, $0x3d2aaa753d2aaa75, V6
-	VFMLA V4.S4, V3.S4, V6.S4
-	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V4
-	VFMLA V6.S4, V3.S4, V4.S4
-	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V6
-	VFMLA V4.S4, V3.S4, V6.S4
-	WORD  $0x6e23dc64 // fmul v4.4s, v3.4s, v3.4s
-	VFMLA V6.S4, V4.S4, V3.S4
-	VSHL  $23, V5.S4, V4.S4
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
-	WORD  $0x4e3fd463 // fadd v3.4s, v3.4s, v31.4s
+	WORD  $0x4e33f421 // fmax v1.4s, v1.4s, v19.4s
+	WORD  $0x4eb4f421 // fmin v1.4s, v1.4s, v20.4s
+	VORR  V7.B16, V7.B16, V2.B16
+	VEOR  V18.B16, V1.B16, V3.B16
+	VORR  V8.B16, V8.B16, V4.B16
+	VFMLA V9.S4, V3.S4, V4.S4
+	WORD  $0x4ea8d485 // fsub v5.4s, v4.4s, v8.4s
+	VFMLS V10.S4, V5.S4, V3.S4
+	VFMLS V11.S4, V5.S4, V3.S4
+	VORR  V13.B16, V13.B16, V5.B16
+	VFMLA V12.S4, V3.S4, V5.S4
+	VORR  V14.B16, V14.B16, V6.B16
+	VFMLA V5.S4, V3.S4, V6.S4
+	VORR  V15.B16, V15.B16, V5.B16
+	VFMLA V6.S4, V3.S4, V5.S4
+	VORR  V16.B16, V16.B16, V6.B16
+	VFMLA V5.S4, V3.S4, V6.S4
+	VORR  V17.B16, V17.B16, V5.B16
+	VFMLA V6.S4, V3.S4, V5.S4
+	WORD  $0x6e23dc66 // fmul v6.4s, v3.4s, v3.4s
+	VFMLA V5.S4, V6.S4, V3.S4
+	VSHL  $23, V4.S4, V4.S4
+	WORD  $0x4e27d463 // fadd v3.4s, v3.4s, v7.4s
 	WORD  $0x6e24dc63 // fmul v3.4s, v3.4s, v4.4s
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V4
+	VORR  V7.B16, V7.B16, V4.B16
 	WORD  $0x4e24d465 // fadd v5.4s, v3.4s, v4.4s
 	WORD  $0x6e25fc85 // fdiv v5.4s, v4.4s, v5.4s
 	WORD  $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
@@ -38099,40 +38010,31 @@ store2:
 	FMOVQ F0, 32(R0)
 	FMOVQ 48(R2), F0
 	FMOVQ 48(R3), F1
-	VMOVQ $0xc2ae0000c2ae0000, $0xc2ae0000c2ae0000, V2
-	WORD  $0x4e21f442 // fmax v2.4s, v2.4s, v1.4s
-	VMOVQ $0x42ae000042ae0000, $0x42ae000042ae0000, V1
-	WORD  $0x4ea2f421 // fmin v1.4s, v1.4s, v2.4s
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V2
-	VMOVQ $0x8000000080000000, $0x8000000080000000, V31
-	VEOR  V31.B16, V1.B16, V3.B16
-	VMOVQ $0x3fb8aa3b3fb8aa3b, $0x3fb8aa3b3fb8aa3b, V4
-	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V5
-	VFMLA V4.S4, V3.S4, V5.S4
-	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V31
-	WORD  $0x4ebfd4a4 // fsub v4.4s, v5.4s, v31.4s
-	VMOVQ $0x3f3172183f317218, $0x3f3172183f317218, V31
-	VFMLS V31.S4, V4.S4, V3.S4
-	VMOVQ $0xb102e308b102e308, $0xb102e308b102e308, V31
-	VFMLS V31.S4, V4.S4, V3.S4
-	VMOVQ $0x3950927239509272, $0x3950927239509272, V4
-	VMOVQ $0x3ab6a18b3ab6a18b, $0x3ab6a18b3ab6a18b, V6
-	VFMLA V4.S4, V3.S4, V6.S4
-	VMOVQ $0x3c0888703c088870, $0x3c0888703c088870, V4
-	VFMLA V6.S4, V3.S4, V4.S4
-	VMOVQ $0x3d2aaa753d2aaa75, $0x3d2aaa753d2aaa75, V6
-	VFMLA V4.S4, V3.S4, V6.S4
-	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V4
-	VFMLA V6.S4, V3.S4, V4.S4
-	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V6
-	VFMLA V4.S4, V3.S4, V6.S4
-	WORD  $0x6e23dc64 // fmul v4.4s, v3.4s, v3.4s
-	VFMLA V6.S4, V4.S4, V3.S4
-	VSHL  $23, V5.S4, V4.S4
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
-	WORD  $0x4e3fd463 // fadd v3.4s, v3.4s, v31.4s
+	WORD  $0x4e33f421 // fmax v1.4s, v1.4s, v19.4s
+	WORD  $0x4eb4f421 // fmin v1.4s, v1.4s, v20.4s
+	VORR  V7.B16, V7.B16, V2.B16
+	VEOR  V18.B16, V1.B16, V3.B16
+	VORR  V8.B16, V8.B16, V4.B16
+	VFMLA V9.S4, V3.S4, V4.S4
+	WORD  $0x4ea8d485 // fsub v5.4s, v4.4s, v8.4s
+	VFMLS V10.S4, V5.S4, V3.S4
+	VFMLS V11.S4, V5.S4, V3.S4
+	VORR  V13.B16, V13.B16, V5.B16
+	VFMLA V12.S4, V3.S4, V5.S4
+	VORR  V14.B16, V14.B16, V6.B16
+	VFMLA V5.S4, V3.S4, V6.S4
+	VORR  V15.B16, V15.B16, V5.B16
+	VFMLA V6.S4, V3.S4, V5.S4
+	VORR  V16.B16, V16.B16, V6.B16
+	VFMLA V5.S4, V3.S4, V6.S4
+	VORR  V17.B16, V17.B16, V5.B16
+	VFMLA V6.S4, V3.S4, V5.S4
+	WORD  $0x6e23dc66 // fmul v6.4s, v3.4s, v3.4s
+	VFMLA V5.S4, V6.S4, V3.S4
+	VSHL  $23, V4.S4, V4.S4
+	WORD  $0x4e27d463 // fadd v3.4s, v3.4s, v7.4s
 	WORD  $0x6e24dc63 // fmul v3.4s, v3.4s, v4.4s
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V4
+	VORR  V7.B16, V7.B16, V4.B16
 	WORD  $0x4e24d465 // fadd v5.4s, v3.4s, v4.4s
 	WORD  $0x6e25fc85 // fdiv v5.4s, v4.4s, v5.4s
 	WORD  $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
@@ -38164,40 +38066,31 @@ next:
 	FMOVQ (R3), F1
 
 compute:
-	VMOVQ $0xc2ae0000c2ae0000, $0xc2ae0000c2ae0000, V2
-	WORD  $0x4e21f442 // fmax v2.4s, v2.4s, v1.4s
-	VMOVQ $0x42ae000042ae0000, $0x42ae000042ae0000, V1
-	WORD  $0x4ea2f421 // fmin v1.4s, v1.4s, v2.4s
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V2
-	VMOVQ $0x8000000080000000, $0x8000000080000000, V31
-	VEOR  V31.B16, V1.B16, V3.B16
-	VMOVQ $0x3fb8aa3b3fb8aa3b, $0x3fb8aa3b3fb8aa3b, V4
-	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V5
-	VFMLA V4.S4, V3.S4, V5.S4
-	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V31
-	WORD  $0x4ebfd4a4 // fsub v4.4s, v5.4s, v31.4s
-	VMOVQ $0x3f3172183f317218, $0x3f3172183f317218, V31
-	VFMLS V31.S4, V4.S4, V3.S4
-	VMOVQ $0xb102e308b102e308, $0xb102e308b102e308, V31
-	VFMLS V31.S4, V4.S4, V3.S4
-	VMOVQ $0x3950927239509272, $0x3950927239509272, V4
-	VMOVQ $0x3ab6a18b3ab6a18b, $0x3ab6a18b3ab6a18b, V6
-	VFMLA V4.S4, V3.S4, V6.S4
-	VMOVQ $0x3c0888703c088870, $0x3c0888703c088870, V4
-	VFMLA V6.S4, V3.S4, V4.S4
-	VMOVQ $0x3d2aaa753d2aaa75, $0x3d2aaa753d2aaa75, V6
-	VFMLA V4.S4, V3.S4, V6.S4
-	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V4
-	VFMLA V6.S4, V3.S4, V4.S4
-	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V6
-	VFMLA V4.S4, V3.S4, V6.S4
-	WORD  $0x6e23dc64 // fmul v4.4s, v3.4s, v3.4s
-	VFMLA V6.S4, V4.S4, V3.S4
-	VSHL  $23, V5.S4, V4.S4
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
-	WORD  $0x4e3fd463 // fadd v3.4s, v3.4s, v31.4s
+	WORD  $0x4e33f421 // fmax v1.4s, v1.4s, v19.4s
+	WORD  $0x4eb4f421 // fmin v1.4s, v1.4s, v20.4s
+	VORR  V7.B16, V7.B16, V2.B16
+	VEOR  V18.B16, V1.B16, V3.B16
+	VORR  V8.B16, V8.B16, V4.B16
+	VFMLA V9.S4, V3.S4, V4.S4
+	WORD  $0x4ea8d485 // fsub v5.4s, v4.4s, v8.4s
+	VFMLS V10.S4, V5.S4, V3.S4
+	VFMLS V11.S4, V5.S4, V3.S4
+	VORR  V13.B16, V13.B16, V5.B16
+	VFMLA V12.S4, V3.S4, V5.S4
+	VORR  V14.B16, V14.B16, V6.B16
+	VFMLA V5.S4, V3.S4, V6.S4
+	VORR  V15.B16, V15.B16, V5.B16
+	VFMLA V6.S4, V3.S4, V5.S4
+	VORR  V16.B16, V16.B16, V6.B16
+	VFMLA V5.S4, V3.S4, V6.S4
+	VORR  V17.B16, V17.B16, V5.B16
+	VFMLA V6.S4, V3.S4, V5.S4
+	WORD  $0x6e23dc66 // fmul v6.4s, v3.4s, v3.4s
+	VFMLA V5.S4, V6.S4, V3.S4
+	VSHL  $23, V4.S4, V4.S4
+	WORD  $0x4e27d463 // fadd v3.4s, v3.4s, v7.4s
 	WORD  $0x6e24dc63 // fmul v3.4s, v3.4s, v4.4s
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V4
+	VORR  V7.B16, V7.B16, V4.B16
 	WORD  $0x4e24d465 // fadd v5.4s, v3.4s, v4.4s
 	WORD  $0x6e25fc85 // fdiv v5.4s, v4.4s, v5.4s
 	WORD  $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
@@ -38277,6 +38170,9 @@ done:
 
 // func forwardRelu6NEON(y []float32, x []float32, p float32)
 TEXT ·forwardRelu6NEON(SB), NOSPLIT, $0-52
+	MOVD  $constantsNEON<>(SB), R17
+	FMOVQ 16(R17), F1
+	FMOVQ 32(R17), F2
 	FMOVS p+48(FP), F0
 	VDUP  V0.S[0], V0.S4
 	MOVD  y_base+0(FP), R0
@@ -38287,27 +38183,19 @@ TEXT ·forwardRelu6NEON(SB), NOSPLIT, $0-52
 
 some:
 	FMOVQ (R2), F0
-	VMOVQ $0x0000000000000000, $0x0000000000000000, V1
-	WORD  $0x4e20f421 // fmax v1.4s, v1.4s, v0.4s
-	VMOVQ $0x40c0000040c00000, $0x40c0000040c00000, V0
+	WORD  $0x4e22f400 // fmax v0.4s, v0.4s, v2.4s
 	WORD  $0x4ea1f400 // fmin v0.4s, v0.4s, v1.4s
 	FMOVQ F0, (R0)
 	FMOVQ 16(R2), F0
-	VMOVQ $0x0000000000000000, $0x0000000000000000, V1
-	WORD  $0x4e20f421 // fmax v1.4s, v1.4s, v0.4s
-	VMOVQ $0x40c0000040c00000, $0x40c0000040c00000, V0
+	WORD  $0x4e22f400 // fmax v0.4s, v0.4s, v2.4s
 	WORD  $0x4ea1f400 // fmin v0.4s, v0.4s, v1.4s
 	FMOVQ F0, 16(R0)
 	FMOVQ 32(R2), F0
-	VMOVQ $0x0000000000000000, $0x0000000000000000, V1
-	WORD  $0x4e20f421 // fmax v1.4s, v1.4s, v0.4s
-	VMOVQ $0x40c0000040c00000, $0x40c0000040c00000, V0
+	WORD  $0x4e22f400 // fmax v0.4s, v0.4s, v2.4s
 	WORD  $0x4ea1f400 // fmin v0.4s, v0.4s, v1.4s
 	FMOVQ F0, 32(R0)
 	FMOVQ 48(R2), F0
-	VMOVQ $0x0000000000000000, $0x0000000000000000, V1
-	WORD  $0x4e20f421 // fmax v1.4s, v1.4s, v0.4s
-	VMOVQ $0x40c0000040c00000, $0x40c0000040c00000, V0
+	WORD  $0x4e22f400 // fmax v0.4s, v0.4s, v2.4s
 	WORD  $0x4ea1f400 // fmin v0.4s, v0.4s, v1.4s
 	FMOVQ F0, 48(R0)
 	ADD   $64, R2, R2
@@ -38324,9 +38212,7 @@ next:
 	FMOVQ (R2), F0
 
 compute:
-	VMOVQ $0x0000000000000000, $0x0000000000000000, V1
-	WORD  $0x4e20f421 // fmax v1.4s, v1.4s, v0.4s
-	VMOVQ $0x40c0000040c00000, $0x40c0000040c00000, V0
+	WORD  $0x4e22f400 // fmax v0.4s, v0.4s, v2.4s
 	WORD  $0x4ea1f400 // fmin v0.4s, v0.4s, v1.4s
 	CMP   $4, R1
 	BLT   storeRest
@@ -38367,6 +38253,10 @@ done:
 
 // func backwardRelu6NEON(dx []float32, dy []float32, v []float32, p float32, add bool)
 TEXT ·backwardRelu6NEON(SB), NOSPLIT, $0-77
+	MOVD  $constantsNEON<>(SB), R17
+	FMOVQ 16(R17), F4
+	FMOVQ 32(R17), F5
+	FMOVQ 240(R17), F6
 	FMOVS p+72(FP), F0
 	VDUP  V0.S[0], V0.S4
 	MOVD  dx_base+0(FP), R0
@@ -38380,11 +38270,9 @@ TEXT ·backwardRelu6NEON(SB), NOSPLIT, $0-77
 some:
 	FMOVQ (R2), F0
 	FMOVQ (R3), F1
-	VMOVQ $0x40c0000040c00000, $0x40c0000040c00000, V31
-	WORD  $0x6ea1e7e2 // fcmgt v2.4s, v31.4s, v1.4s
-	VMOVQ $0x0000000000000000, $0x0000000000000000, V31
-	WORD  $0x6ebfe421 // fcmgt v1.4s, v1.4s, v31.4s
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V3
+	WORD  $0x6ea1e482 // fcmgt v2.4s, v4.4s, v1.4s
+	WORD  $0x6ea5e421 // fcmgt v1.4s, v1.4s, v5.4s
+	VORR  V6.B16, V6.B16, V3.B16
 	VAND  V1.B16, V3.B16, V1.B16
 	VAND  V2.B16, V1.B16, V1.B16
 	WORD  $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
@@ -38397,11 +38285,9 @@ store0:
 	FMOVQ F0, (R0)
 	FMOVQ 16(R2), F0
 	FMOVQ 16(R3), F1
-	VMOVQ $0x40c0000040c00000, $0x40c0000040c00000, V31
-	WORD  $0x6ea1e7e2 // fcmgt v2.4s, v31.4s, v1.4s
-	VMOVQ $0x0000000000000000, $0x0000000000000000, V31
-	WORD  $0x6ebfe421 // fcmgt v1.4s, v1.4s, v31.4s
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V3
+	WORD  $0x6ea1e482 // fcmgt v2.4s, v4.4s, v1.4s
+	WORD  $0x6ea5e421 // fcmgt v1.4s, v1.4s, v5.4s
+	VORR  V6.B16, V6.B16, V3.B16
 	VAND  V1.B16, V3.B16, V1.B16
 	VAND  V2.B16, V1.B16, V1.B16
 	WORD  $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
@@ -38414,11 +38300,9 @@ store1:
 	FMOVQ F0, 16(R0)
 	FMOVQ 32(R2), F0
 	FMOVQ 32(R3), F1
-	VMOVQ $0x40c0000040c00000, $0x40c0000040c00000, V31
-	WORD  $0x6ea1e7e2 // fcmgt v2.4s, v31.4s, v1.4s
-	VMOVQ $0x0000000000000000, $0x0000000000000000, V31
-	WORD  $0x6ebfe421 // fcmgt v1.4s, v1.4s, v31.4s
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V3
+	WORD  $0x6ea1e482 // fcmgt v2.4s, v4.4s, v1.4s
+	WORD  $0x6ea5e421 // fcmgt v1.4s, v1.4s, v5.4s
+	VORR  V6.B16, V6.B16, V3.B16
 	VAND  V1.B16, V3.B16, V1.B16
 	VAND  V2.B16, V1.B16, V1.B16
 	WORD  $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
@@ -38431,11 +38315,9 @@ store2:
 	FMOVQ F0, 32(R0)
 	FMOVQ 48(R2), F0
 	FMOVQ 48(R3), F1
-	VMOVQ $0x40c0000040c00000, $0x40c0000040c00000, V31
-	WORD  $0x6ea1e7e2 // fcmgt v2.4s, v31.4s, v1.4s
-	VMOVQ $0x0000000000000000, $0x0000000000000000, V31
-	WORD  $0x6ebfe421 // fcmgt v1.4s, v1.4s, v31.4s
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V3
+	WORD  $0x6ea1e482 // fcmgt v2.4s, v4.4s, v1.4s
+	WORD  $0x6ea5e421 // fcmgt v1.4s, v1.4s, v5.4s
+	VORR  V6.B16, V6.B16, V3.B16
 	VAND  V1.B16, V3.B16, V1.B16
 	VAND  V2.B16, V1.B16, V1.B16
 	WORD  $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
@@ -38462,11 +38344,9 @@ next:
 	FMOVQ (R3), F1
 
 compute:
-	VMOVQ $0x40c0000040c00000, $0x40c0000040c00000, V31
-	WORD  $0x6ea1e7e2 // fcmgt v2.4s, v31.4s, v1.4s
-	VMOVQ $0x0000000000000000, $0x0000000000000000, V31
-	WORD  $0x6ebfe421 // fcmgt v1.4s, v1.4s, v31.4s
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V3
+	WORD  $0x6ea1e482 // fcmgt v2.4s, v4.4s, v1.4s
+	WORD  $0x6ea5e421 // fcmgt v1.4s, v1.4s, v5.4s
+	VORR  V6.B16, V6.B16, V3.B16
 	VAND  V1.B16, V3.B16, V1.B16
 	VAND  V2.B16, V1.B16, V1.B16
 	WORD  $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
@@ -38541,6 +38421,12 @@ done:
 
 // func forwardHardSwishNEON(y []float32, x []float32, p float32)
 TEXT ·forwardHardSwishNEON(SB), NOSPLIT, $0-52
+	MOVD  $constantsNEON<>(SB), R17
+	FMOVQ 32(R17), F3
+	FMOVQ 208(R17), F4
+	FMOVQ 224(R17), F5
+	FMOVQ 240(R17), F6
+	FMOVQ 672(R17), F7
 	FMOVS p+48(FP), F0
 	VDUP  V0.S[0], V0.S4
 	MOVD  y_base+0(FP), R0
@@ -38551,52 +38437,36 @@ TEXT ·forwardHardSwishNEON(SB), NOSPLIT, $0-52
 
 some:
 	FMOVQ (R2), F0
-	VMOVQ $0xc0400000c0400000, $0xc0400000c0400000, V1
-	WORD  $0x4e20f421 // fmax v1.4s, v1.4s, v0.4s
-	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V2
-	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V3
-	VFMLA V2.S4, V0.S4, V3.S4
-	VMOVQ $0x0000000000000000, $0x0000000000000000, V0
-	WORD  $0x4e23f400 // fmax v0.4s, v0.4s, v3.4s
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V2
-	WORD  $0x4ea0f442 // fmin v2.4s, v2.4s, v0.4s
-	WORD  $0x6e22dc20 // fmul v0.4s, v1.4s, v2.4s
+	WORD  $0x4e27f401 // fmax v1.4s, v0.4s, v7.4s
+	VORR  V5.B16, V5.B16, V2.B16
+	VFMLA V4.S4, V0.S4, V2.S4
+	WORD  $0x4e23f440 // fmax v0.4s, v2.4s, v3.4s
+	WORD  $0x4ea6f400 // fmin v0.4s, v0.4s, v6.4s
+	WORD  $0x6e20dc20 // fmul v0.4s, v1.4s, v0.4s
 	FMOVQ F0, (R0)
 	FMOVQ 16(R2), F0
-	VMOVQ $0xc0400000c0400000, $0xc0400000c0400000, V1
-	WORD  $0x4e20f421 // fmax v1.4s, v1.4s, v0.4s
-	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V2
-	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V3
-	VFMLA V2.S4, V0.S4, V3.S4
-	VMOVQ $0x0000000000000000, $0x0000000000000000, V0
-	WORD  $0x4e23f400 // fmax v0.4s, v0.4s, v3.4s
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V2
-	WORD  $0x4ea0f442 // fmin v2.4s, v2.4s, v0.4s
-	WORD  $0x6e22dc20 // fmul v0.4s, v1.4s, v2.4s
+	WORD  $0x4e27f401 // fmax v1.4s, v0.4s, v7.4s
+	VORR  V5.B16, V5.B16, V2.B16
+	VFMLA V4.S4, V0.S4, V2.S4
+	WORD  $0x4e23f440 // fmax v0.4s, v2.4s, v3.4s
+	WORD  $0x4ea6f400 // fmin v0.4s, v0.4s, v6.4s
+	WORD  $0x6e20dc20 // fmul v0.4s, v1.4s, v0.4s
 	FMOVQ F0, 16(R0)
 	FMOVQ 32(R2), F0
-	VMOVQ $0xc0400000c0400000, $0xc0400000c0400000, V1
-	WORD  $0x4e20f421 // fmax v1.4s, v1.4s, v0.4s
-	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V2
-	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V3
-	VFMLA V2.S4, V0.S4, V3.S4
-	VMOVQ $0x0000000000000000, $0x0000000000000000, V0
-	WORD  $0x4e23f400 // fmax v0.4s, v0.4s, v3.4s
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V2
-	WORD  $0x4ea0f442 // fmin v2.4s, v2.4s, v0.4s
-	WORD  $0x6e22dc20 // fmul v0.4s, v1.4s, v2.4s
+	WORD  $0x4e27f401 // fmax v1.4s, v0.4s, v7.4s
+	VORR  V5.B16, V5.B16, V2.B16
+	VFMLA V4.S4, V0.S4, V2.S4
+	WORD  $0x4e23f440 // fmax v0.4s, v2.4s, v3.4s
+	WORD  $0x4ea6f400 // fmin v0.4s, v0.4s, v6.4s
+	WORD  $0x6e20dc20 // fmul v0.4s, v1.4s, v0.4s
 	FMOVQ F0, 32(R0)
 	FMOVQ 48(R2), F0
-	VMOVQ $0xc0400000c0400000, $0xc0400000c0400000, V1
-	WORD  $0x4e20f421 // fmax v1.4s, v1.4s, v0.4s
-	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V2
-	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V3
-	VFMLA V2.S4, V0.S4, V3.S4
-	VMOVQ $0x0000000000000000, $0x0000000000000000, V0
-	WORD  $0x4e23f400 // fmax v0.4s, v0.4s, v3.4s
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V2
-	WORD  $0x4ea0f442 // fmin v2.4s, v2.4s, v0.4s
-	WORD  $0x6e22dc20 // fmul v0.4s, v1.4s, v2.4s
+	WORD  $0x4e27f401 // fmax v1.4s, v0.4s, v7.4s
+	VORR  V5.B16, V5.B16, V2.B16
+	VFMLA V4.S4, V0.S4, V2.S4
+	WORD  $0x4e23f440 // fmax v0.4s, v2.4s, v3.4s
+	WORD  $0x4ea6f400 // fmin v0.4s, v0.4s, v6.4s
+	WORD  $0x6e20dc20 // fmul v0.4s, v1.4s, v0.4s
 	FMOVQ F0, 48(R0)
 	ADD   $64, R2, R2
 	ADD   $64, R0, R0
@@ -38612,16 +38482,12 @@ next:
 	FMOVQ (R2), F0
 
 compute:
-	VMOVQ $0xc0400000c0400000, $0xc0400000c0400000, V1
-	WORD  $0x4e20f421 // fmax v1.4s, v1.4s, v0.4s
-	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V2
-	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V3
-	VFMLA V2.S4, V0.S4, V3.S4
-	VMOVQ $0x0000000000000000, $0x0000000000000000, V0
-	WORD  $0x4e23f400 // fmax v0.4s, v0.4s, v3.4s
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V2
-	WORD  $0x4ea0f442 // fmin v2.4s, v2.4s, v0.4s
-	WORD  $0x6e22dc20 // fmul v0.4s, v1.4s, v2.4s
+	WORD  $0x4e27f401 // fmax v1.4s, v0.4s, v7.4s
+	VORR  V5.B16, V5.B16, V2.B16
+	VFMLA V4.S4, V0.S4, V2.S4
+	WORD  $0x4e23f440 // fmax v0.4s, v2.4s, v3.4s
+	WORD  $0x4ea6f400 // fmin v0.4s, v0.4s, v6.4s
+	WORD  $0x6e20dc20 // fmul v0.4s, v1.4s, v0.4s
 	CMP   $4, R1
 	BLT   storeRest
 	FMOVQ F0, (R0)
@@ -38661,6 +38527,13 @@ done:
 
 // func backwardHardSwishNEON(dx []float32, dy []float32, v []float32, p float32, add bool)
 TEXT ·backwardHardSwishNEON(SB), NOSPLIT, $0-77
+	MOVD  $constantsNEON<>(SB), R17
+	FMOVQ 208(R17), F4
+	FMOVQ 32(R17), F5
+	FMOVQ 48(R17), F6
+	FMOVQ 224(R17), F7
+	FMOVQ 240(R17), F8
+	FMOVQ 688(R17), F9
 	FMOVS p+72(FP), F0
 	VDUP  V0.S[0], V0.S4
 	MOVD  dx_base+0(FP), R0
@@ -38674,21 +38547,15 @@ TEXT ·backwardHardSwishNEON(SB), NOSPLIT, $0-77
 some:
 	FMOVQ (R2), F0
 	FMOVQ (R3), F1
-	VMOVQ $0x7fffffff7fffffff, $0x7fffffff7fffffff, V31
-	VAND  V31.B16, V1.B16, V2.B16
-	VMOVQ $0x4040000040400000, $0x4040000040400000, V31
-	WORD  $0x6ea2e7e2 // fcmgt v2.4s, v31.4s, v2.4s
+	VAND  V6.B16, V1.B16, V2.B16
+	WORD  $0x6ea2e522 // fcmgt v2.4s, v9.4s, v2.4s
 	VAND  V2.B16, V1.B16, V2.B16
-	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V31
-	WORD  $0x6e3fdc42 // fmul v2.4s, v2.4s, v31.4s
-	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V3
-	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V4
-	VFMLA V3.S4, V1.S4, V4.S4
-	VMOVQ $0x0000000000000000, $0x0000000000000000, V1
-	WORD  $0x4e24f421 // fmax v1.4s, v1.4s, v4.4s
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V3
-	WORD  $0x4ea1f463 // fmin v3.4s, v3.4s, v1.4s
-	WORD  $0x4e23d441 // fadd v1.4s, v2.4s, v3.4s
+	WORD  $0x6e24dc42 // fmul v2.4s, v2.4s, v4.4s
+	VORR  V7.B16, V7.B16, V3.B16
+	VFMLA V4.S4, V1.S4, V3.S4
+	WORD  $0x4e25f461 // fmax v1.4s, v3.4s, v5.4s
+	WORD  $0x4ea8f421 // fmin v1.4s, v1.4s, v8.4s
+	WORD  $0x4e21d441 // fadd v1.4s, v2.4s, v1.4s
 	WORD  $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
 	CMP   $0, R6
 	BEQ   store0
@@ -38699,21 +38566,15 @@ store0:
 	FMOVQ F0, (R0)
 	FMOVQ 16(R2), F0
 	FMOVQ 16(R3), F1
-	VMOVQ $0x7fffffff7fffffff, $0x7fffffff7fffffff, V31
-	VAND  V31.B16, V1.B16, V2.B16
-	VMOVQ $0x4040000040400000, $0x4040000040400000, V31
-	WORD  $0x6ea2e7e2 // fcmgt v2.4s, v31.4s, v2.4s
+	VAND  V6.B16, V1.B16, V2.B16
+	WORD  $0x6ea2e522 // fcmgt v2.4s, v9.4s, v2.4s
 	VAND  V2.B16, V1.B16, V2.B16
-	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V31
-	WORD  $0x6e3fdc42 // fmul v2.4s, v2.4s, v31.4s
-	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V3
-	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V4
-	VFMLA V3.S4, V1.S4, V4.S4
-	VMOVQ $0x0000000000000000, $0x0000000000000000, V1
-	WORD  $0x4e24f421 // fmax v1.4s, v1.4s, v4.4s
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V3
-	WORD  $0x4ea1f463 // fmin v3.4s, v3.4s, v1.4s
-	WORD  $0x4e23d441 // fadd v1.4s, v2.4s, v3.4s
+	WORD  $0x6e24dc42 // fmul v2.4s, v2.4s, v4.4s
+	VORR  V7.B16, V7.B16, V3.B16
+	VFMLA V4.S4, V1.S4, V3.S4
+	WORD  $0x4e25f461 // fmax v1.4s, v3.4s, v5.4s
+	WORD  $0x4ea8f421 // fmin v1.4s, v1.4s, v8.4s
+	WORD  $0x4e21d441 // fadd v1.4s, v2.4s, v1.4s
 	WORD  $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
 	CMP   $0, R6
 	BEQ   store1
@@ -38724,21 +38585,15 @@ store1:
 	FMOVQ F0, 16(R0)
 	FMOVQ 32(R2), F0
 	FMOVQ 32(R3), F1
-	VMOVQ $0x7fffffff7fffffff, $0x7fffffff7fffffff, V31
-	VAND  V31.B16, V1.B16, V2.B16
-	VMOVQ $0x4040000040400000, $0x4040000040400000, V31
-	WORD  $0x6ea2e7e2 // fcmgt v2.4s, v31.4s, v2.4s
+	VAND  V6.B16, V1.B16, V2.B16
+	WORD  $0x6ea2e522 // fcmgt v2.4s, v9.4s, v2.4s
 	VAND  V2.B16, V1.B16, V2.B16
-	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V31
-	WORD  $0x6e3fdc42 // fmul v2.4s, v2.4s, v31.4s
-	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V3
-	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V4
-	VFMLA V3.S4, V1.S4, V4.S4
-	VMOVQ $0x0000000000000000, $0x0000000000000000, V1
-	WORD  $0x4e24f421 // fmax v1.4s, v1.4s, v4.4s
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V3
-	WORD  $0x4ea1f463 // fmin v3.4s, v3.4s, v1.4s
-	WORD  $0x4e23d441 // fadd v1.4s, v2.4s, v3.4s
+	WORD  $0x6e24dc42 // fmul v2.4s, v2.4s, v4.4s
+	VORR  V7.B16, V7.B16, V3.B16
+	VFMLA V4.S4, V1.S4, V3.S4
+	WORD  $0x4e25f461 // fmax v1.4s, v3.4s, v5.4s
+	WORD  $0x4ea8f421 // fmin v1.4s, v1.4s, v8.4s
+	WORD  $0x4e21d441 // fadd v1.4s, v2.4s, v1.4s
 	WORD  $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
 	CMP   $0, R6
 	BEQ   store2
@@ -38749,21 +38604,15 @@ store2:
 	FMOVQ F0, 32(R0)
 	FMOVQ 48(R2), F0
 	FMOVQ 48(R3), F1
-	VMOVQ $0x7fffffff7fffffff, $0x7fffffff7fffffff, V31
-	VAND  V31.B16, V1.B16, V2.B16
-	VMOVQ $0x4040000040400000, $0x4040000040400000, V31
-	WORD  $0x6ea2e7e2 // fcmgt v2.4s, v31.4s, v2.4s
+	VAND  V6.B16, V1.B16, V2.B16
+	WORD  $0x6ea2e522 // fcmgt v2.4s, v9.4s, v2.4s
 	VAND  V2.B16, V1.B16, V2.B16
-	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V31
-	WORD  $0x6e3fdc42 // fmul v2.4s, v2.4s, v31.4s
-	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V3
-	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V4
-	VFMLA V3.S4, V1.S4, V4.S4
-	VMOVQ $0x0000000000000000, $0x0000000000000000, V1
-	WORD  $0x4e24f421 // fmax v1.4s, v1.4s, v4.4s
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V3
-	WORD  $0x4ea1f463 // fmin v3.4s, v3.4s, v1.4s
-	WORD  $0x4e23d441 // fadd v1.4s, v2.4s, v3.4s
+	WORD  $0x6e24dc42 // fmul v2.4s, v2.4s, v4.4s
+	VORR  V7.B16, V7.B16, V3.B16
+	VFMLA V4.S4, V1.S4, V3.S4
+	WORD  $0x4e25f461 // fmax v1.4s, v3.4s, v5.4s
+	WORD  $0x4ea8f421 // fmin v1.4s, v1.4s, v8.4s
+	WORD  $0x4e21d441 // fadd v1.4s, v2.4s, v1.4s
 	WORD  $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
 	CMP   $0, R6
 	BEQ   store3
@@ -38788,21 +38637,15 @@ next:
 	FMOVQ (R3), F1
 
 compute:
-	VMOVQ $0x7fffffff7fffffff, $0x7fffffff7fffffff, V31
-	VAND  V31.B16, V1.B16, V2.B16
-	VMOVQ $0x4040000040400000, $0x4040000040400000, V31
-	WORD  $0x6ea2e7e2 // fcmgt v2.4s, v31.4s, v2.4s
+	VAND  V6.B16, V1.B16, V2.B16
+	WORD  $0x6ea2e522 // fcmgt v2.4s, v9.4s, v2.4s
 	VAND  V2.B16, V1.B16, V2.B16
-	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V31
-	WORD  $0x6e3fdc42 // fmul v2.4s, v2.4s, v31.4s
-	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V3
-	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V4
-	VFMLA V3.S4, V1.S4, V4.S4
-	VMOVQ $0x0000000000000000, $0x0000000000000000, V1
-	WORD  $0x4e24f421 // fmax v1.4s, v1.4s, v4.4s
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V3
-	WORD  $0x4ea1f463 // fmin v3.4s, v3.4s, v1.4s
-	WORD  $0x4e23d441 // fadd v1.4s, v2.4s, v3.4s
+	WORD  $0x6e24dc42 // fmul v2.4s, v2.4s, v4.4s
+	VORR  V7.B16, V7.B16, V3.B16
+	VFMLA V4.S4, V1.S4, V3.S4
+	WORD  $0x4e25f461 // fmax v1.4s, v3.4s, v5.4s
+	WORD  $0x4ea8f421 // fmin v1.4s, v1.4s, v8.4s
+	WORD  $0x4e21d441 // fadd v1.4s, v2.4s, v1.4s
 	WORD  $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
 	CMP   $4, R1
 	BLT   storeRest
@@ -38875,6 +38718,11 @@ done:
 
 // func forwardHardSigmoidNEON(y []float32, x []float32, p float32)
 TEXT ·forwardHardSigmoidNEON(SB), NOSPLIT, $0-52
+	MOVD  $constantsNEON<>(SB), R17
+	FMOVQ 32(R17), F2
+	FMOVQ 208(R17), F3
+	FMOVQ 224(R17), F4
+	FMOVQ 240(R17), F5
 	FMOVS p+48(FP), F0
 	VDUP  V0.S[0], V0.S4
 	MOVD  y_base+0(FP), R0
@@ -38885,41 +38733,29 @@ TEXT ·forwardHardSigmoidNEON(SB), NOSPLIT, $0-52
 
 some:
 	FMOVQ (R2), F0
-	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V1
-	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V2
-	VFMLA V1.S4, V0.S4, V2.S4
-	VMOVQ $0x0000000000000000, $0x0000000000000000, V0
-	WORD  $0x4e22f400 // fmax v0.4s, v0.4s, v2.4s
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V1
-	WORD  $0x4ea0f421 // fmin v1.4s, v1.4s, v0.4s
-	FMOVQ F1, (R0)
+	VORR  V4.B16, V4.B16, V1.B16
+	VFMLA V3.S4, V0.S4, V1.S4
+	WORD  $0x4e22f420 // fmax v0.4s, v1.4s, v2.4s
+	WORD  $0x4ea5f400 // fmin v0.4s, v0.4s, v5.4s
+	FMOVQ F0, (R0)
 	FMOVQ 16(R2), F0
-	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V1
-	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V2
-	VFMLA V1.S4, V0.S4, V2.S4
-	VMOVQ $0x0000000000000000, $0x0000000000000000, V0
-	WORD  $0x4e22f400 // fmax v0.4s, v0.4s, v2.4s
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V1
-	WORD  $0x4ea0f421 // fmin v1.4s, v1.4s, v0.4s
-	FMOVQ F1, 16(R0)
+	VORR  V4.B16, V4.B16, V1.B16
+	VFMLA V3.S4, V0.S4, V1.S4
+	WORD  $0x4e22f420 // fmax v0.4s, v1.4s, v2.4s
+	WORD  $0x4ea5f400 // fmin v0.4s, v0.4s, v5.4s
+	FMOVQ F0, 16(R0)
 	FMOVQ 32(R2), F0
-	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V1
-	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V2
-	VFMLA V1.S4, V0.S4, V2.S4
-	VMOVQ $0x0000000000000000, $0x0000000000000000, V0
-	WORD  $0x4e22f400 // fmax v0.4s, v0.4s, v2.4s
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V1
-	WORD  $0x4ea0f421 // fmin v1.4s, v1.4s, v0.4s
-	FMOVQ F1, 32(R0)
+	VORR  V4.B16, V4.B16, V1.B16
+	VFMLA V3.S4, V0.S4, V1.S4
+	WORD  $0x4e22f420 // fmax v0.4s, v1.4s, v2.4s
+	WORD  $0x4ea5f400 // fmin v0.4s, v0.4s, v5.4s
+	FMOVQ F0, 32(R0)
 	FMOVQ 48(R2), F0
-	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V1
-	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V2
-	VFMLA V1.S4, V0.S4, V2.S4
-	VMOVQ $0x0000000000000000, $0x0000000000000000, V0
-	WORD  $0x4e22f400 // fmax v0.4s, v0.4s, v2.4s
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V1
-	WORD  $0x4ea0f421 // fmin v1.4s, v1.4s, v0.4s
-	FMOVQ F1, 48(R0)
+	VORR  V4.B16, V4.B16, V1.B16
+	VFMLA V3.S4, V0.S4, V1.S4
+	WORD  $0x4e22f420 // fmax v0.4s, v1.4s, v2.4s
+	WORD  $0x4ea5f400 // fmin v0.4s, v0.4s, v5.4s
+	FMOVQ F0, 48(R0)
 	ADD   $64, R2, R2
 	ADD   $64, R0, R0
 	SUBS  $16, R1, R1
@@ -38934,16 +38770,13 @@ next:
 	FMOVQ (R2), F0
 
 compute:
-	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V1
-	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V2
-	VFMLA V1.S4, V0.S4, V2.S4
-	VMOVQ $0x0000000000000000, $0x0000000000000000, V0
-	WORD  $0x4e22f400 // fmax v0.4s, v0.4s, v2.4s
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V1
-	WORD  $0x4ea0f421 // fmin v1.4s, v1.4s, v0.4s
+	VORR  V4.B16, V4.B16, V1.B16
+	VFMLA V3.S4, V0.S4, V1.S4
+	WORD  $0x4e22f420 // fmax v0.4s, v1.4s, v2.4s
+	WORD  $0x4ea5f400 // fmin v0.4s, v0.4s, v5.4s
 	CMP   $4, R1
 	BLT   storeRest
-	FMOVQ F1, (R0)
+	FMOVQ F0, (R0)
 	ADD   $16, R2, R2
 	ADD   $16, R0, R0
 	SUB   $4, R1, R1
@@ -38965,14 +38798,14 @@ first1:
 	B compute
 
 storeRest:
-	FMOVS F1, (R0)
+	FMOVS F0, (R0)
 	CMP   $2, R1
 	BLT   first2
 	ADD   $4, R0, R16
-	VST1  V1.S[1], (R16)
+	VST1  V0.S[1], (R16)
 	BEQ   first2
 	ADD   $8, R0, R16
-	VST1  V1.S[2], (R16)
+	VST1  V0.S[2], (R16)
 
 first2:
 done:
@@ -38980,6 +38813,10 @@ done:
 
 // func backwardHardSigmoidNEON(dx []float32, dy []float32, v []float32, p float32, add bool)
 TEXT ·backwardHardSigmoidNEON(SB), NOSPLIT, $0-77
+	MOVD  $constantsNEON<>(SB), R17
+	FMOVQ 32(R17), F4
+	FMOVQ 208(R17), F5
+	FMOVQ 240(R17), F6
 	FMOVS p+72(FP), F0
 	VDUP  V0.S[0], V0.S4
 	MOVD  dx_base+0(FP), R0
@@ -38993,11 +38830,9 @@ TEXT ·backwardHardSigmoidNEON(SB), NOSPLIT, $0-77
 some:
 	FMOVQ (R2), F0
 	FMOVQ (R3), F1
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
-	WORD  $0x6ea1e7e2 // fcmgt v2.4s, v31.4s, v1.4s
-	VMOVQ $0x0000000000000000, $0x0000000000000000, V31
-	WORD  $0x6ebfe421 // fcmgt v1.4s, v1.4s, v31.4s
-	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V3
+	WORD  $0x6ea1e4c2 // fcmgt v2.4s, v6.4s, v1.4s
+	WORD  $0x6ea4e421 // fcmgt v1.4s, v1.4s, v4.4s
+	VORR  V5.B16, V5.B16, V3.B16
 	VAND  V1.B16, V3.B16, V1.B16
 	VAND  V2.B16, V1.B16, V1.B16
 	WORD  $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
@@ -39010,11 +38845,9 @@ store0:
 	FMOVQ F0, (R0)
 	FMOVQ 16(R2), F0
 	FMOVQ 16(R3), F1
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
-	WORD  $0x6ea1e7e2 // fcmgt v2.4s, v31.4s, v1.4s
-	VMOVQ $0x0000000000000000, $0x0000000000000000, V31
-	WORD  $0x6ebfe421 // fcmgt v1.4s, v1.4s, v31.4s
-	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V3
+	WORD  $0x6ea1e4c2 // fcmgt v2.4s, v6.4s, v1.4s
+	WORD  $0x6ea4e421 // fcmgt v1.4s, v1.4s, v4.4s
+	VORR  V5.B16, V5.B16, V3.B16
 	VAND  V1.B16, V3.B16, V1.B16
 	VAND  V2.B16, V1.B16, V1.B16
 	WORD  $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
@@ -39027,11 +38860,9 @@ store1:
 	FMOVQ F0, 16(R0)
 	FMOVQ 32(R2), F0
 	FMOVQ 32(R3), F1
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
-	WORD  $0x6ea1e7e2 // fcmgt v2.4s, v31.4s, v1.4s
-	VMOVQ $0x0000000000000000, $0x0000000000000000, V31
-	WORD  $0x6ebfe421 // fcmgt v1.4s, v1.4s, v31.4s
-	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V3
+	WORD  $0x6ea1e4c2 // fcmgt v2.4s, v6.4s, v1.4s
+	WORD  $0x6ea4e421 // fcmgt v1.4s, v1.4s, v4.4s
+	VORR  V5.B16, V5.B16, V3.B16
 	VAND  V1.B16, V3.B16, V1.B16
 	VAND  V2.B16, V1.B16, V1.B16
 	WORD  $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
@@ -39044,11 +38875,9 @@ store2:
 	FMOVQ F0, 32(R0)
 	FMOVQ 48(R2), F0
 	FMOVQ 48(R3), F1
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
-	WORD  $0x6ea1e7e2 // fcmgt v2.4s, v31.4s, v1.4s
-	VMOVQ $0x0000000000000000, $0x0000000000000000, V31
-	WORD  $0x6ebfe421 // fcmgt v1.4s, v1.4s, v31.4s
-	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V3
+	WORD  $0x6ea1e4c2 // fcmgt v2.4s, v6.4s, v1.4s
+	WORD  $0x6ea4e421 // fcmgt v1.4s, v1.4s, v4.4s
+	VORR  V5.B16, V5.B16, V3.B16
 	VAND  V1.B16, V3.B16, V1.B16
 	VAND  V2.B16, V1.B16, V1.B16
 	WORD  $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
@@ -39075,11 +38904,9 @@ next:
 	FMOVQ (R3), F1
 
 compute:
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
-	WORD  $0x6ea1e7e2 // fcmgt v2.4s, v31.4s, v1.4s
-	VMOVQ $0x0000000000000000, $0x0000000000000000, V31
-	WORD  $0x6ebfe421 // fcmgt v1.4s, v1.4s, v31.4s
-	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V3
+	WORD  $0x6ea1e4c2 // fcmgt v2.4s, v6.4s, v1.4s
+	WORD  $0x6ea4e421 // fcmgt v1.4s, v1.4s, v4.4s
+	VORR  V5.B16, V5.B16, V3.B16
 	VAND  V1.B16, V3.B16, V1.B16
 	VAND  V2.B16, V1.B16, V1.B16
 	WORD  $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
@@ -39154,6 +38981,20 @@ done:
 
 // func forwardEluNEON(y []float32, x []float32, p float32)
 TEXT ·forwardEluNEON(SB), NOSPLIT, $0-52
+	MOVD  $constantsNEON<>(SB), R17
+	FMOVQ 32(R17), F6
+	FMOVQ 96(R17), F7
+	FMOVQ 80(R17), F8
+	FMOVQ 112(R17), F9
+	FMOVQ 128(R17), F10
+	FMOVQ 144(R17), F11
+	FMOVQ 160(R17), F12
+	FMOVQ 176(R17), F13
+	FMOVQ 192(R17), F14
+	FMOVQ 208(R17), F15
+	FMOVQ 224(R17), F16
+	FMOVQ 240(R17), F17
+	FMOVQ 288(R17), F18
 	FMOVS p+48(FP), F0
 	VDUP  V0.S[0], V0.S4
 	MOVD  y_base+0(FP), R0
@@ -39164,147 +39005,111 @@ TEXT ·forwardEluNEON(SB), NOSPLIT, $0-52
 
 some:
 	FMOVQ (R2), F1
-	VMOVQ $0xc2b00000c2b00000, $0xc2b00000c2b00000, V2
-	WORD  $0x4e21f442 // fmax v2.4s, v2.4s, v1.4s
-	VMOVQ $0x0000000000000000, $0x0000000000000000, V3
-	WORD  $0x4ea2f463 // fmin v3.4s, v3.4s, v2.4s
-	VMOVQ $0x3fb8aa3b3fb8aa3b, $0x3fb8aa3b3fb8aa3b, V2
-	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V4
+	WORD  $0x4e32f422 // fmax v2.4s, v1.4s, v18.4s
+	WORD  $0x4ea6f442 // fmin v2.4s, v2.4s, v6.4s
+	VORR  V7.B16, V7.B16, V3.B16
+	VFMLA V8.S4, V2.S4, V3.S4
+	WORD  $0x4ea7d464 // fsub v4.4s, v3.4s, v7.4s
+	VFMLS V9.S4, V4.S4, V2.S4
+	VFMLS V10.S4, V4.S4, V2.S4
+	VORR  V12.B16, V12.B16, V4.B16
+	VFMLA V11.S4, V2.S4, V4.S4
+	VORR  V13.B16, V13.B16, V5.B16
+	VFMLA V4.S4, V2.S4, V5.S4
+	VORR  V14.B16, V14.B16, V4.B16
+	VFMLA V5.S4, V2.S4, V4.S4
+	VORR  V15.B16, V15.B16, V5.B16
+	VFMLA V4.S4, V2.S4, V5.S4
+	VORR  V16.B16, V16.B16, V4.B16
+	VFMLA V5.S4, V2.S4, V4.S4
+	WORD  $0x6e22dc45 // fmul v5.4s, v2.4s, v2.4s
+	VFMLA V4.S4, V5.S4, V2.S4
+	VSHL  $23, V3.S4, V3.S4
+	WORD  $0x4eb1d464 // fsub v4.4s, v3.4s, v17.4s
 	VFMLA V2.S4, V3.S4, V4.S4
-	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V31
-	WORD  $0x4ebfd482 // fsub v2.4s, v4.4s, v31.4s
-	VMOVQ $0x3f3172183f317218, $0x3f3172183f317218, V31
-	VFMLS V31.S4, V2.S4, V3.S4
-	VMOVQ $0xb102e308b102e308, $0xb102e308b102e308, V31
-	VFMLS V31.S4, V2.S4, V3.S4
-	VMOVQ $0x3950927239509272, $0x3950927239509272, V2
-	VMOVQ $0x3ab6a18b3ab6a18b, $0x3ab6a18b3ab6a18b, V5
-	VFMLA V2.S4, V3.S4, V5.S4
-	VMOVQ $0x3c0888703c088870, $0x3c0888703c088870, V2
-	VFMLA V5.S4, V3.S4, V2.S4
-	VMOVQ $0x3d2aaa753d2aaa75, $0x3d2aaa753d2aaa75, V5
-	VFMLA V2.S4, V3.S4, V5.S4
-	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V2
-	VFMLA V5.S4, V3.S4, V2.S4
-	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V5
-	VFMLA V2.S4, V3.S4, V5.S4
-	WORD  $0x6e23dc62 // fmul v2.4s, v3.4s, v3.4s
-	VFMLA V5.S4, V2.S4, V3.S4
-	VSHL  $23, V4.S4, V2.S4
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
-	WORD  $0x4ebfd444 // fsub v4.4s, v2.4s, v31.4s
-	VFMLA V3.S4, V2.S4, V4.S4
 	WORD  $0x6e20dc82 // fmul v2.4s, v4.4s, v0.4s
-	VMOVQ $0x0000000000000000, $0x0000000000000000, V31
-	WORD  $0x6ebfe423 // fcmgt v3.4s, v1.4s, v31.4s
+	WORD  $0x6ea6e423 // fcmgt v3.4s, v1.4s, v6.4s
 	VBIF  V3.B16, V2.B16, V1.B16
 	FMOVQ F1, (R0)
 	FMOVQ 16(R2), F1
-	VMOVQ $0xc2b00000c2b00000, $0xc2b00000c2b00000, V2
-	WORD  $0x4e21f442 // fmax v2.4s, v2.4s, v1.4s
-	VMOVQ $0x0000000000000000, $0x0000000000000000, V3
-	WORD  $0x4ea2f463 // fmin v3.4s, v3.4s, v2.4s
-	VMOVQ $0x3fb8aa3b3fb8aa3b, $0x3fb8aa3b3fb8aa3b, V2
-	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V4
+	WORD  $0x4e32f422 // fmax v2.4s, v1.4s, v18.4s
+	WORD  $0x4ea6f442 // fmin v2.4s, v2.4s, v6.4s
+	VORR  V7.B16, V7.B16, V3.B16
+	VFMLA V8.S4, V2.S4, V3.S4
+	WORD  $0x4ea7d464 // fsub v4.4s, v3.4s, v7.4s
+	VFMLS V9.S4, V4.S4, V2.S4
+	VFMLS V10.S4, V4.S4, V2.S4
+	VORR  V12.B16, V12.B16, V4.B16
+	VFMLA V11.S4, V2.S4, V4.S4
+	VORR  V13.B16, V13.B16, V5.B16
+	VFMLA V4.S4, V2.S4, V5.S4
+	VORR  V14.B16, V14.B16, V4.B16
+	VFMLA V5.S4, V2.S4, V4.S4
+	VORR  V15.B16, V15.B16, V5.B16
+	VFMLA V4.S4, V2.S4, V5.S4
+	VORR  V16.B16, V16.B16, V4.B16
+	VFMLA V5.S4, V2.S4, V4.S4
+	WORD  $0x6e22dc45 // fmul v5.4s, v2.4s, v2.4s
+	VFMLA V4.S4, V5.S4, V2.S4
+	VSHL  $23, V3.S4, V3.S4
+	WORD  $0x4eb1d464 // fsub v4.4s, v3.4s, v17.4s
 	VFMLA V2.S4, V3.S4, V4.S4
-	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V31
-	WORD  $0x4ebfd482 // fsub v2.4s, v4.4s, v31.4s
-	VMOVQ $0x3f3172183f317218, $0x3f3172183f317218, V31
-	VFMLS V31.S4, V2.S4, V3.S4
-	VMOVQ $0xb102e308b102e308, $0xb102e308b102e308, V31
-	VFMLS V31.S4, V2.S4, V3.S4
-	VMOVQ $0x3950927239509272, $0x3950927239509272, V2
-	VMOVQ $0x3ab6a18b3ab6a18b, $0x3ab6a18b3ab6a18b, V5
-	VFMLA V2.S4, V3.S4, V5.S4
-	VMOVQ $0x3c0888703c088870, $0x3c0888703c088870, V2
-	VFMLA V5.S4, V3.S4, V2.S4
-	VMOVQ $0x3d2aaa753d2aaa75, $0x3d2aaa753d2aaa75, V5
-	VFMLA V2.S4, V3.S4, V5.S4
-	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V2
-	VFMLA V5.S4, V3.S4, V2.S4
-	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V5
-	VFMLA V2.S4, V3.S4, V5.S4
-	WORD  $0x6e23dc62 // fmul v2.4s, v3.4s, v3.4s
-	VFMLA V5.S4, V2.S4, V3.S4
-	VSHL  $23, V4.S4, V2.S4
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
-	WORD  $0x4ebfd444 // fsub v4.4s, v2.4s, v31.4s
-	VFMLA V3.S4, V2.S4, V4.S4
 	WORD  $0x6e20dc82 // fmul v2.4s, v4.4s, v0.4s
-	VMOVQ $0x0000000000000000, $0x0000000000000000, V31
-	WORD  $0x6ebfe423 // fcmgt v3.4s, v1.4s, v31.4s
+	WORD  $0x6ea6e423 // fcmgt v3.4s, v1.4s, v6.4s
 	VBIF  V3.B16, V2.B16, V1.B16
 	FMOVQ F1, 16(R0)
 	FMOVQ 32(R2), F1
-	VMOVQ $0xc2b00000c2b00000, $0xc2b00000c2b00000, V2
-	WORD  $0x4e21f442 // fmax v2.4s, v2.4s, v1.4s
-	VMOVQ $0x0000000000000000, $0x0000000000000000, V3
-	WORD  $0x4ea2f463 // fmin v3.4s, v3.4s, v2.4s
-	VMOVQ $0x3fb8aa3b3fb8aa3b, $0x3fb8aa3b3fb8aa3b, V2
-	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V4
+	WORD  $0x4e32f422 // fmax v2.4s, v1.4s, v18.4s
+	WORD  $0x4ea6f442 // fmin v2.4s, v2.4s, v6.4s
+	VORR  V7.B16, V7.B16, V3.B16
+	VFMLA V8.S4, V2.S4, V3.S4
+	WORD  $0x4ea7d464 // fsub v4.4s, v3.4s, v7.4s
+	VFMLS V9.S4, V4.S4, V2.S4
+	VFMLS V10.S4, V4.S4, V2.S4
+	VORR  V12.B16, V12.B16, V4.B16
+	VFMLA V11.S4, V2.S4, V4.S4
+	VORR  V13.B16, V13.B16, V5.B16
+	VFMLA V4.S4, V2.S4, V5.S4
+	VORR  V14.B16, V14.B16, V4.B16
+	VFMLA V5.S4, V2.S4, V4.S4
+	VORR  V15.B16, V15.B16, V5.B16
+	VFMLA V4.S4, V2.S4, V5.S4
+	VORR  V16.B16, V16.B16, V4.B16
+	VFMLA V5.S4, V2.S4, V4.S4
+	WORD  $0x6e22dc45 // fmul v5.4s, v2.4s, v2.4s
+	VFMLA V4.S4, V5.S4, V2.S4
+	VSHL  $23, V3.S4, V3.S4
+	WORD  $0x4eb1d464 // fsub v4.4s, v3.4s, v17.4s
 	VFMLA V2.S4, V3.S4, V4.S4
-	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V31
-	WORD  $0x4ebfd482 // fsub v2.4s, v4.4s, v31.4s
-	VMOVQ $0x3f3172183f317218, $0x3f3172183f317218, V31
-	VFMLS V31.S4, V2.S4, V3.S4
-	VMOVQ $0xb102e308b102e308, $0xb102e308b102e308, V31
-	VFMLS V31.S4, V2.S4, V3.S4
-	VMOVQ $0x3950927239509272, $0x3950927239509272, V2
-	VMOVQ $0x3ab6a18b3ab6a18b, $0x3ab6a18b3ab6a18b, V5
-	VFMLA V2.S4, V3.S4, V5.S4
-	VMOVQ $0x3c0888703c088870, $0x3c0888703c088870, V2
-	VFMLA V5.S4, V3.S4, V2.S4
-	VMOVQ $0x3d2aaa753d2aaa75, $0x3d2aaa753d2aaa75, V5
-	VFMLA V2.S4, V3.S4, V5.S4
-	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V2
-	VFMLA V5.S4, V3.S4, V2.S4
-	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V5
-	VFMLA V2.S4, V3.S4, V5.S4
-	WORD  $0x6e23dc62 // fmul v2.4s, v3.4s, v3.4s
-	VFMLA V5.S4, V2.S4, V3.S4
-	VSHL  $23, V4.S4, V2.S4
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
-	WORD  $0x4ebfd444 // fsub v4.4s, v2.4s, v31.4s
-	VFMLA V3.S4, V2.S4, V4.S4
 	WORD  $0x6e20dc82 // fmul v2.4s, v4.4s, v0.4s
-	VMOVQ $0x0000000000000000, $0x0000000000000000, V31
-	WORD  $0x6ebfe423 // fcmgt v3.4s, v1.4s, v31.4s
+	WORD  $0x6ea6e423 // fcmgt v3.4s, v1.4s, v6.4s
 	VBIF  V3.B16, V2.B16, V1.B16
 	FMOVQ F1, 32(R0)
 	FMOVQ 48(R2), F1
-	VMOVQ $0xc2b00000c2b00000, $0xc2b00000c2b00000, V2
-	WORD  $0x4e21f442 // fmax v2.4s, v2.4s, v1.4s
-	VMOVQ $0x0000000000000000, $0x0000000000000000, V3
-	WORD  $0x4ea2f463 // fmin v3.4s, v3.4s, v2.4s
-	VMOVQ $0x3fb8aa3b3fb8aa3b, $0x3fb8aa3b3fb8aa3b, V2
-	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V4
+	WORD  $0x4e32f422 // fmax v2.4s, v1.4s, v18.4s
+	WORD  $0x4ea6f442 // fmin v2.4s, v2.4s, v6.4s
+	VORR  V7.B16, V7.B16, V3.B16
+	VFMLA V8.S4, V2.S4, V3.S4
+	WORD  $0x4ea7d464 // fsub v4.4s, v3.4s, v7.4s
+	VFMLS V9.S4, V4.S4, V2.S4
+	VFMLS V10.S4, V4.S4, V2.S4
+	VORR  V12.B16, V12.B16, V4.B16
+	VFMLA V11.S4, V2.S4, V4.S4
+	VORR  V13.B16, V13.B16, V5.B16
+	VFMLA V4.S4, V2.S4, V5.S4
+	VORR  V14.B16, V14.B16, V4.B16
+	VFMLA V5.S4, V2.S4, V4.S4
+	VORR  V15.B16, V15.B16, V5.B16
+	VFMLA V4.S4, V2.S4, V5.S4
+	VORR  V16.B16, V16.B16, V4.B16
+	VFMLA V5.S4, V2.S4, V4.S4
+	WORD  $0x6e22dc45 // fmul v5.4s, v2.4s, v2.4s
+	VFMLA V4.S4, V5.S4, V2.S4
+	VSHL  $23, V3.S4, V3.S4
+	WORD  $0x4eb1d464 // fsub v4.4s, v3.4s, v17.4s
 	VFMLA V2.S4, V3.S4, V4.S4
-	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V31
-	WORD  $0x4ebfd482 // fsub v2.4s, v4.4s, v31.4s
-	VMOVQ $0x3f3172183f317218, $0x3f3172183f317218, V31
-	VFMLS V31.S4, V2.S4, V3.S4
-	VMOVQ $0xb102e308b102e308, $0xb102e308b102e308, V31
-	VFMLS V31.S4, V2.S4, V3.S4
-	VMOVQ $0x3950927239509272, $0x3950927239509272, V2
-	VMOVQ $0x3ab6a18b3ab6a18b, $0x3ab6a18b3ab6a18b, V5
-	VFMLA V2.S4, V3.S4, V5.S4
-	VMOVQ $0x3c0888703c088870, $0x3c0888703c088870, V2
-	VFMLA V5.S4, V3.S4, V2.S4
-	VMOVQ $0x3d2aaa753d2aaa75, $0x3d2aaa753d2aaa75, V5
-	VFMLA V2.S4, V3.S4, V5.S4
-	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V2
-	VFMLA V5.S4, V3.S4, V2.S4
-	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V5
-	VFMLA V2.S4, V3.S4, V5.S4
-	WORD  $0x6e23dc62 // fmul v2.4s, v3.4s, v3.4s
-	VFMLA V5.S4, V2.S4, V3.S4
-	VSHL  $23, V4.S4, V2.S4
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
-	WORD  $0x4ebfd444 // fsub v4.4s, v2.4s, v31.4s
-	VFMLA V3.S4, V2.S4, V4.S4
 	WORD  $0x6e20dc82 // fmul v2.4s, v4.4s, v0.4s
-	VMOVQ $0x0000000000000000, $0x0000000000000000, V31
-	WORD  $0x6ebfe423 // fcmgt v3.4s, v1.4s, v31.4s
+	WORD  $0x6ea6e423 // fcmgt v3.4s, v1.4s, v6.4s
 	VBIF  V3.B16, V2.B16, V1.B16
 	FMOVQ F1, 48(R0)
 	ADD   $64, R2, R2
@@ -39321,39 +39126,30 @@ next:
 	FMOVQ (R2), F1
 
 compute:
-	VMOVQ $0xc2b00000c2b00000, $0xc2b00000c2b00000, V2
-	WORD  $0x4e21f442 // fmax v2.4s, v2.4s, v1.4s
-	VMOVQ $0x0000000000000000, $0x0000000000000000, V3
-	WORD  $0x4ea2f463 // fmin v3.4s, v3.4s, v2.4s
-	VMOVQ $0x3fb8aa3b3fb8aa3b, $0x3fb8aa3b3fb8aa3b, V2
-	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V4
+	WORD  $0x4e32f422 // fmax v2.4s, v1.4s, v18.4s
+	WORD  $0x4ea6f442 // fmin v2.4s, v2.4s, v6.4s
+	VORR  V7.B16, V7.B16, V3.B16
+	VFMLA V8.S4, V2.S4, V3.S4
+	WORD  $0x4ea7d464 // fsub v4.4s, v3.4s, v7.4s
+	VFMLS V9.S4, V4.S4, V2.S4
+	VFMLS V10.S4, V4.S4, V2.S4
+	VORR  V12.B16, V12.B16, V4.B16
+	VFMLA V11.S4, V2.S4, V4.S4
+	VORR  V13.B16, V13.B16, V5.B16
+	VFMLA V4.S4, V2.S4, V5.S4
+	VORR  V14.B16, V14.B16, V4.B16
+	VFMLA V5.S4, V2.S4, V4.S4
+	VORR  V15.B16, V15.B16, V5.B16
+	VFMLA V4.S4, V2.S4, V5.S4
+	VORR  V16.B16, V16.B16, V4.B16
+	VFMLA V5.S4, V2.S4, V4.S4
+	WORD  $0x6e22dc45 // fmul v5.4s, v2.4s, v2.4s
+	VFMLA V4.S4, V5.S4, V2.S4
+	VSHL  $23, V3.S4, V3.S4
+	WORD  $0x4eb1d464 // fsub v4.4s, v3.4s, v17.4s
 	VFMLA V2.S4, V3.S4, V4.S4
-	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V31
-	WORD  $0x4ebfd482 // fsub v2.4s, v4.4s, v31.4s
-	VMOVQ $0x3f3172183f317218, $0x3f3172183f317218, V31
-	VFMLS V31.S4, V2.S4, V3.S4
-	VMOVQ $0xb102e308b102e308, $0xb102e308b102e308, V31
-	VFMLS V31.S4, V2.S4, V3.S4
-	VMOVQ $0x3950927239509272, $0x3950927239509272, V2
-	VMOVQ $0x3ab6a18b3ab6a18b, $0x3ab6a18b3ab6a18b, V5
-	VFMLA V2.S4, V3.S4, V5.S4
-	VMOVQ $0x3c0888703c088870, $0x3c0888703c088870, V2
-	VFMLA V5.S4, V3.S4, V2.S4
-	VMOVQ $0x3d2aaa753d2aaa75, $0x3d2aaa753d2aaa75, V5
-	VFMLA V2.S4, V3.S4, V5.S4
-	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V2
-	VFMLA V5.S4, V3.S4, V2.S4
-	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V5
-	VFMLA V2.S4, V3.S4, V5.S4
-	WORD  $0x6e23dc62 // fmul v2.4s, v3.4s, v3.4s
-	VFMLA V5.S4, V2.S4, V3.S4
-	VSHL  $23, V4.S4, V2.S4
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
-	WORD  $0x4ebfd444 // fsub v4.4s, v2.4s, v31.4s
-	VFMLA V3.S4, V2.S4, V4.S4
 	WORD  $0x6e20dc82 // fmul v2.4s, v4.4s, v0.4s
-	VMOVQ $0x0000000000000000, $0x0000000000000000, V31
-	WORD  $0x6ebfe423 // fcmgt v3.4s, v1.4s, v31.4s
+	WORD  $0x6ea6e423 // fcmgt v3.4s, v1.4s, v6.4s
 	VBIF  V3.B16, V2.B16, V1.B16
 	CMP   $4, R1
 	BLT   storeRest
@@ -39394,6 +39190,20 @@ done:
 
 // func backwardEluNEON(dx []float32, dy []float32, v []float32, p float32, add bool)
 TEXT ·backwardEluNEON(SB), NOSPLIT, $0-77
+	MOVD  $constantsNEON<>(SB), R17
+	FMOVQ 32(R17), F7
+	FMOVQ 96(R17), F8
+	FMOVQ 240(R17), F9
+	FMOVQ 80(R17), F10
+	FMOVQ 112(R17), F11
+	FMOVQ 128(R17), F12
+	FMOVQ 144(R17), F13
+	FMOVQ 160(R17), F14
+	FMOVQ 176(R17), F15
+	FMOVQ 192(R17), F16
+	FMOVQ 208(R17), F17
+	FMOVQ 224(R17), F18
+	FMOVQ 288(R17), F19
 	FMOVS p+72(FP), F0
 	VDUP  V0.S[0], V0.S4
 	MOVD  dx_base+0(FP), R0
@@ -39407,40 +39217,31 @@ TEXT ·backwardEluNEON(SB), NOSPLIT, $0-77
 some:
 	FMOVQ (R2), F1
 	FMOVQ (R3), F2
-	VMOVQ $0xc2b00000c2b00000, $0xc2b00000c2b00000, V3
-	WORD  $0x4e22f463 // fmax v3.4s, v3.4s, v2.4s
-	VMOVQ $0x0000000000000000, $0x0000000000000000, V4
-	WORD  $0x4ea3f484 // fmin v4.4s, v4.4s, v3.4s
-	VMOVQ $0x3fb8aa3b3fb8aa3b, $0x3fb8aa3b3fb8aa3b, V3
-	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V5
-	VFMLA V3.S4, V4.S4, V5.S4
-	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V31
-	WORD  $0x4ebfd4a3 // fsub v3.4s, v5.4s, v31.4s
-	VMOVQ $0x3f3172183f317218, $0x3f3172183f317218, V31
-	VFMLS V31.S4, V3.S4, V4.S4
-	VMOVQ $0xb102e308b102e308, $0xb102e308b102e308, V31
-	VFMLS V31.S4, V3.S4, V4.S4
-	VMOVQ $0x3950927239509272, $0x3950927239509272, V3
-	VMOVQ $0x3ab6a18b3ab6a18b, $0x3ab6a18b3ab6a18b, V6
-	VFMLA V3.S4, V4.S4, V6.S4
-	VMOVQ $0x3c0888703c088870, $0x3c0888703c088870, V3
-	VFMLA V6.S4, V4.S4, V3.S4
-	VMOVQ $0x3d2aaa753d2aaa75, $0x3d2aaa753d2aaa75, V6
-	VFMLA V3.S4, V4.S4, V6.S4
-	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V3
-	VFMLA V6.S4, V4.S4, V3.S4
-	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V6
-	VFMLA V3.S4, V4.S4, V6.S4
-	WORD  $0x6e24dc83 // fmul v3.4s, v4.4s, v4.4s
-	VFMLA V6.S4, V3.S4, V4.S4
-	VSHL  $23, V5.S4, V3.S4
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
-	WORD  $0x4e3fd484 // fadd v4.4s, v4.4s, v31.4s
-	WORD  $0x6e23dc83 // fmul v3.4s, v4.4s, v3.4s
+	WORD  $0x4e33f443 // fmax v3.4s, v2.4s, v19.4s
+	WORD  $0x4ea7f463 // fmin v3.4s, v3.4s, v7.4s
+	VORR  V8.B16, V8.B16, V4.B16
+	VFMLA V10.S4, V3.S4, V4.S4
+	WORD  $0x4ea8d485 // fsub v5.4s, v4.4s, v8.4s
+	VFMLS V11.S4, V5.S4, V3.S4
+	VFMLS V12.S4, V5.S4, V3.S4
+	VORR  V14.B16, V14.B16, V5.B16
+	VFMLA V13.S4, V3.S4, V5.S4
+	VORR  V15.B16, V15.B16, V6.B16
+	VFMLA V5.S4, V3.S4, V6.S4
+	VORR  V16.B16, V16.B16, V5.B16
+	VFMLA V6.S4, V3.S4, V5.S4
+	VORR  V17.B16, V17.B16, V6.B16
+	VFMLA V5.S4, V3.S4, V6.S4
+	VORR  V18.B16, V18.B16, V5.B16
+	VFMLA V6.S4, V3.S4, V5.S4
+	WORD  $0x6e23dc66 // fmul v6.4s, v3.4s, v3.4s
+	VFMLA V5.S4, V6.S4, V3.S4
+	VSHL  $23, V4.S4, V4.S4
+	WORD  $0x4e29d463 // fadd v3.4s, v3.4s, v9.4s
+	WORD  $0x6e24dc63 // fmul v3.4s, v3.4s, v4.4s
 	WORD  $0x6e20dc63 // fmul v3.4s, v3.4s, v0.4s
-	VMOVQ $0x0000000000000000, $0x0000000000000000, V31
-	WORD  $0x6ebfe442 // fcmgt v2.4s, v2.4s, v31.4s
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V4
+	WORD  $0x6ea7e442 // fcmgt v2.4s, v2.4s, v7.4s
+	VORR  V9.B16, V9.B16, V4.B16
 	VBSL  V3.B16, V4.B16, V2.B16
 	WORD  $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
 	CMP   $0, R6
@@ -39452,40 +39253,31 @@ store0:
 	FMOVQ F1, (R0)
 	FMOVQ 16(R2), F1
 	FMOVQ 16(R3), F2
-	VMOVQ $0xc2b00000c2b00000, $0xc2b00000c2b00000, V3
-	WORD  $0x4e22f463 // fmax v3.4s, v3.4s, v2.4s
-	VMOVQ $0x0000000000000000, $0x0000000000000000, V4
-	WORD  $0x4ea3f484 // fmin v4.4s, v4.4s, v3.4s
-	VMOVQ $0x3fb8aa3b3fb8aa3b, $0x3fb8aa3b3fb8aa3b, V3
-	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V5
-	VFMLA V3.S4, V4.S4, V5.S4
-	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V31
-	WORD  $0x4ebfd4a3 // fsub v3.4s, v5.4s, v31.4s
-	VMOVQ $0x3f3172183f317218, $0x3f3172183f317218, V31
-	VFMLS V31.S4, V3.S4, V4.S4
-	VMOVQ $0xb102e308b102e308, $0xb102e308b102e308, V31
-	VFMLS V31.S4, V3.S4, V4.S4
-	VMOVQ $0x3950927239509272, $0x3950927239509272, V3
-	VMOVQ $0x3ab6a18b3ab6a18b, $0x3ab6a18b3ab6a18b, V6
-	VFMLA V3.S4, V4.S4, V6.S4
-	VMOVQ $0x3c0888703c088870, $0x3c0888703c088870, V3
-	VFMLA V6.S4, V4.S4, V3.S4
-	VMOVQ $0x3d2aaa753d2aaa75, $0x3d2aaa753d2aaa75, V6
-	VFMLA V3.S4, V4.S4, V6.S4
-	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V3
-	VFMLA V6.S4, V4.S4, V3.S4
-	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V6
-	VFMLA V3.S4, V4.S4, V6.S4
-	WORD  $0x6e24dc83 // fmul v3.4s, v4.4s, v4.4s
-	VFMLA V6.S4, V3.S4, V4.S4
-	VSHL  $23, V5.S4, V3.S4
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
-	WORD  $0x4e3fd484 // fadd v4.4s, v4.4s, v31.4s
-	WORD  $0x6e23dc83 // fmul v3.4s, v4.4s, v3.4s
+	WORD  $0x4e33f443 // fmax v3.4s, v2.4s, v19.4s
+	WORD  $0x4ea7f463 // fmin v3.4s, v3.4s, v7.4s
+	VORR  V8.B16, V8.B16, V4.B16
+	VFMLA V10.S4, V3.S4, V4.S4
+	WORD  $0x4ea8d485 // fsub v5.4s, v4.4s, v8.4s
+	VFMLS V11.S4, V5.S4, V3.S4
+	VFMLS V12.S4, V5.S4, V3.S4
+	VORR  V14.B16, V14.B16, V5.B16
+	VFMLA V13.S4, V3.S4, V5.S4
+	VORR  V15.B16, V15.B16, V6.B16
+	VFMLA V5.S4, V3.S4, V6.S4
+	VORR  V16.B16, V16.B16, V5.B16
+	VFMLA V6.S4, V3.S4, V5.S4
+	VORR  V17.B16, V17.B16, V6.B16
+	VFMLA V5.S4, V3.S4, V6.S4
+	VORR  V18.B16, V18.B16, V5.B16
+	VFMLA V6.S4, V3.S4, V5.S4
+	WORD  $0x6e23dc66 // fmul v6.4s, v3.4s, v3.4s
+	VFMLA V5.S4, V6.S4, V3.S4
+	VSHL  $23, V4.S4, V4.S4
+	WORD  $0x4e29d463 // fadd v3.4s, v3.4s, v9.4s
+	WORD  $0x6e24dc63 // fmul v3.4s, v3.4s, v4.4s
 	WORD  $0x6e20dc63 // fmul v3.4s, v3.4s, v0.4s
-	VMOVQ $0x0000000000000000, $0x0000000000000000, V31
-	WORD  $0x6ebfe442 // fcmgt v2.4s, v2.4s, v31.4s
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V4
+	WORD  $0x6ea7e442 // fcmgt v2.4s, v2.4s, v7.4s
+	VORR  V9.B16, V9.B16, V4.B16
 	VBSL  V3.B16, V4.B16, V2.B16
 	WORD  $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
 	CMP   $0, R6
@@ -39497,40 +39289,31 @@ store1:
 	FMOVQ F1, 16(R0)
 	FMOVQ 32(R2), F1
 	FMOVQ 32(R3), F2
-	VMOVQ $0xc2b00000c2b00000, $0xc2b00000c2b00000, V3
-	WORD  $0x4e22f463 // fmax v3.4s, v3.4s, v2.4s
-	VMOVQ $0x0000000000000000, $0x0000000000000000, V4
-	WORD  $0x4ea3f484 // fmin v4.4s, v4.4s, v3.4s
-	VMOVQ $0x3fb8aa3b3fb8aa3b, $0x3fb8aa3b3fb8aa3b, V3
-	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V5
-	VFMLA V3.S4, V4.S4, V5.S4
-	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V31
-	WORD  $0x4ebfd4a3 // fsub v3.4s, v5.4s, v31.4s
-	VMOVQ $0x3f3172183f317218, $0x3f3172183f317218, V31
-	VFMLS V31.S4, V3.S4, V4.S4
-	VMOVQ $0xb102e308b102e308, $0xb102e308b102e308, V31
-	VFMLS V31.S4, V3.S4, V4.S4
-	VMOVQ $0x3950927239509272, $0x3950927239509272, V3
-	VMOVQ $0x3ab6a18b3ab6a18b, $0x3ab6a18b3ab6a18b, V6
-	VFMLA V3.S4, V4.S4, V6.S4
-	VMOVQ $0x3c0888703c088870, $0x3c0888703c088870, V3
-	VFMLA V6.S4, V4.S4, V3.S4
-	VMOVQ $0x3d2aaa753d2aaa75, $0x3d2aaa753d2aaa75, V6
-	VFMLA V3.S4, V4.S4, V6.S4
-	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V3
-	VFMLA V6.S4, V4.S4, V3.S4
-	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V6
-	VFMLA V3.S4, V4.S4, V6.S4
-	WORD  $0x6e24dc83 // fmul v3.4s, v4.4s, v4.4s
-	VFMLA V6.S4, V3.S4, V4.S4
-	VSHL  $23, V5.S4, V3.S4
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
-	WORD  $0x4e3fd484 // fadd v4.4s, v4.4s, v31.4s
-	WORD  $0x6e23dc83 // fmul v3.4s, v4.4s, v3.4s
+	WORD  $0x4e33f443 // fmax v3.4s, v2.4s, v19.4s
+	WORD  $0x4ea7f463 // fmin v3.4s, v3.4s, v7.4s
+	VORR  V8.B16, V8.B16, V4.B16
+	VFMLA V10.S4, V3.S4, V4.S4
+	WORD  $0x4ea8d485 // fsub v5.4s, v4.4s, v8.4s
+	VFMLS V11.S4, V5.S4, V3.S4
+	VFMLS V12.S4, V5.S4, V3.S4
+	VORR  V14.B16, V14.B16, V5.B16
+	VFMLA V13.S4, V3.S4, V5.S4
+	VORR  V15.B16, V15.B16, V6.B16
+	VFMLA V5.S4, V3.S4, V6.S4
+	VORR  V16.B16, V16.B16, V5.B16
+	VFMLA V6.S4, V3.S4, V5.S4
+	VORR  V17.B16, V17.B16, V6.B16
+	VFMLA V5.S4, V3.S4, V6.S4
+	VORR  V18.B16, V18.B16, V5.B16
+	VFMLA V6.S4, V3.S4, V5.S4
+	WORD  $0x6e23dc66 // fmul v6.4s, v3.4s, v3.4s
+	VFMLA V5.S4, V6.S4, V3.S4
+	VSHL  $23, V4.S4, V4.S4
+	WORD  $0x4e29d463 // fadd v3.4s, v3.4s, v9.4s
+	WORD  $0x6e24dc63 // fmul v3.4s, v3.4s, v4.4s
 	WORD  $0x6e20dc63 // fmul v3.4s, v3.4s, v0.4s
-	VMOVQ $0x0000000000000000, $0x0000000000000000, V31
-	WORD  $0x6ebfe442 // fcmgt v2.4s, v2.4s, v31.4s
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V4
+	WORD  $0x6ea7e442 // fcmgt v2.4s, v2.4s, v7.4s
+	VORR  V9.B16, V9.B16, V4.B16
 	VBSL  V3.B16, V4.B16, V2.B16
 	WORD  $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
 	CMP   $0, R6
@@ -39542,40 +39325,31 @@ store2:
 	FMOVQ F1, 32(R0)
 	FMOVQ 48(R2), F1
 	FMOVQ 48(R3), F2
-	VMOVQ $0xc2b00000c2b00000, $0xc2b00000c2b00000, V3
-	WORD  $0x4e22f463 // fmax v3.4s, v3.4s, v2.4s
-	VMOVQ $0x0000000000000000, $0x0000000000000000, V4
-	WORD  $0x4ea3f484 // fmin v4.4s, v4.4s, v3.4s
-	VMOVQ $0x3fb8aa3b3fb8aa3b, $0x3fb8aa3b3fb8aa3b, V3
-	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V5
-	VFMLA V3.S4, V4.S4, V5.S4
-	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V31
-	WORD  $0x4ebfd4a3 // fsub v3.4s, v5.4s, v31.4s
-	VMOVQ $0x3f3172183f317218, $0x3f3172183f317218, V31
-	VFMLS V31.S4, V3.S4, V4.S4
-	VMOVQ $0xb102e308b102e308, $0xb102e308b102e308, V31
-	VFMLS V31.S4, V3.S4, V4.S4
-	VMOVQ $0x3950927239509272, $0x3950927239509272, V3
-	VMOVQ $0x3ab6a18b3ab6a18b, $0x3ab6a18b3ab6a18b, V6
-	VFMLA V3.S4, V4.S4, V6.S4
-	VMOVQ $0x3c0888703c088870, $0x3c0888703c088870, V3
-	VFMLA V6.S4, V4.S4, V3.S4
-	VMOVQ $0x3d2aaa753d2aaa75, $0x3d2aaa753d2aaa75, V6
-	VFMLA V3.S4, V4.S4, V6.S4
-	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V3
-	VFMLA V6.S4, V4.S4, V3.S4
-	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V6
-	VFMLA V3.S4, V4.S4, V6.S4
-	WORD  $0x6e24dc83 // fmul v3.4s, v4.4s, v4.4s
-	VFMLA V6.S4, V3.S4, V4.S4
-	VSHL  $23, V5.S4, V3.S4
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
-	WORD  $0x4e3fd484 // fadd v4.4s, v4.4s, v31.4s
-	WORD  $0x6e23dc83 // fmul v3.4s, v4.4s, v3.4s
+	WORD  $0x4e33f443 // fmax v3.4s, v2.4s, v19.4s
+	WORD  $0x4ea7f463 // fmin v3.4s, v3.4s, v7.4s
+	VORR  V8.B16, V8.B16, V4.B16
+	VFMLA V10.S4, V3.S4, V4.S4
+	WORD  $0x4ea8d485 // fsub v5.4s, v4.4s, v8.4s
+	VFMLS V11.S4, V5.S4, V3.S4
+	VFMLS V12.S4, V5.S4, V3.S4
+	VORR  V14.B16, V14.B16, V5.B16
+	VFMLA V13.S4, V3.S4, V5.S4
+	VORR  V15.B16, V15.B16, V6.B16
+	VFMLA V5.S4, V3.S4, V6.S4
+	VORR  V16.B16, V16.B16, V5.B16
+	VFMLA V6.S4, V3.S4, V5.S4
+	VORR  V17.B16, V17.B16, V6.B16
+	VFMLA V5.S4, V3.S4, V6.S4
+	VORR  V18.B16, V18.B16, V5.B16
+	VFMLA V6.S4, V3.S4, V5.S4
+	WORD  $0x6e23dc66 // fmul v6.4s, v3.4s, v3.4s
+	VFMLA V5.S4, V6.S4, V3.S4
+	VSHL  $23, V4.S4, V4.S4
+	WORD  $0x4e29d463 // fadd v3.4s, v3.4s, v9.4s
+	WORD  $0x6e24dc63 // fmul v3.4s, v3.4s, v4.4s
 	WORD  $0x6e20dc63 // fmul v3.4s, v3.4s, v0.4s
-	VMOVQ $0x0000000000000000, $0x0000000000000000, V31
-	WORD  $0x6ebfe442 // fcmgt v2.4s, v2.4s, v31.4s
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V4
+	WORD  $0x6ea7e442 // fcmgt v2.4s, v2.4s, v7.4s
+	VORR  V9.B16, V9.B16, V4.B16
 	VBSL  V3.B16, V4.B16, V2.B16
 	WORD  $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
 	CMP   $0, R6
@@ -39601,40 +39375,31 @@ next:
 	FMOVQ (R3), F2
 
 compute:
-	VMOVQ $0xc2b00000c2b00000, $0xc2b00000c2b00000, V3
-	WORD  $0x4e22f463 // fmax v3.4s, v3.4s, v2.4s
-	VMOVQ $0x0000000000000000, $0x0000000000000000, V4
-	WORD  $0x4ea3f484 // fmin v4.4s, v4.4s, v3.4s
-	VMOVQ $0x3fb8aa3b3fb8aa3b, $0x3fb8aa3b3fb8aa3b, V3
-	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V5
-	VFMLA V3.S4, V4.S4, V5.S4
-	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V31
-	WORD  $0x4ebfd4a3 // fsub v3.4s, v5.4s, v31.4s
-	VMOVQ $0x3f3172183f317218, $0x3f3172183f317218, V31
-	VFMLS V31.S4, V3.S4, V4.S4
-	VMOVQ $0xb102e308b102e308, $0xb102e308b102e308, V31
-	VFMLS V31.S4, V3.S4, V4.S4
-	VMOVQ $0x3950927239509272, $0x3950927239509272, V3
-	VMOVQ $0x3ab6a18b3ab6a18b, $0x3ab6a18b3ab6a18b, V6
-	VFMLA V3.S4, V4.S4, V6.S4
-	VMOVQ $0x3c0888703c088870, $0x3c0888703c088870, V3
-	VFMLA V6.S4, V4.S4, V3.S4
-	VMOVQ $0x3d2aaa753d2aaa75, $0x3d2aaa753d2aaa75, V6
-	VFMLA V3.S4, V4.S4, V6.S4
-	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V3
-	VFMLA V6.S4, V4.S4, V3.S4
-	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V6
-	VFMLA V3.S4, V4.S4, V6.S4
-	WORD  $0x6e24dc83 // fmul v3.4s, v4.4s, v4.4s
-	VFMLA V6.S4, V3.S4, V4.S4
-	VSHL  $23, V5.S4, V3.S4
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
-	WORD  $0x4e3fd484 // fadd v4.4s, v4.4s, v31.4s
-	WORD  $0x6e23dc83 // fmul v3.4s, v4.4s, v3.4s
+	WORD  $0x4e33f443 // fmax v3.4s, v2.4s, v19.4s
+	WORD  $0x4ea7f463 // fmin v3.4s, v3.4s, v7.4s
+	VORR  V8.B16, V8.B16, V4.B16
+	VFMLA V10.S4, V3.S4, V4.S4
+	WORD  $0x4ea8d485 // fsub v5.4s, v4.4s, v8.4s
+	VFMLS V11.S4, V5.S4, V3.S4
+	VFMLS V12.S4, V5.S4, V3.S4
+	VORR  V14.B16, V14.B16, V5.B16
+	VFMLA V13.S4, V3.S4, V5.S4
+	VORR  V15.B16, V15.B16, V6.B16
+	VFMLA V5.S4, V3.S4, V6.S4
+	VORR  V16.B16, V16.B16, V5.B16
+	VFMLA V6.S4, V3.S4, V5.S4
+	VORR  V17.B16, V17.B16, V6.B16
+	VFMLA V5.S4, V3.S4, V6.S4
+	VORR  V18.B16, V18.B16, V5.B16
+	VFMLA V6.S4, V3.S4, V5.S4
+	WORD  $0x6e23dc66 // fmul v6.4s, v3.4s, v3.4s
+	VFMLA V5.S4, V6.S4, V3.S4
+	VSHL  $23, V4.S4, V4.S4
+	WORD  $0x4e29d463 // fadd v3.4s, v3.4s, v9.4s
+	WORD  $0x6e24dc63 // fmul v3.4s, v3.4s, v4.4s
 	WORD  $0x6e20dc63 // fmul v3.4s, v3.4s, v0.4s
-	VMOVQ $0x0000000000000000, $0x0000000000000000, V31
-	WORD  $0x6ebfe442 // fcmgt v2.4s, v2.4s, v31.4s
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V4
+	WORD  $0x6ea7e442 // fcmgt v2.4s, v2.4s, v7.4s
+	VORR  V9.B16, V9.B16, V4.B16
 	VBSL  V3.B16, V4.B16, V2.B16
 	WORD  $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
 	CMP   $4, R1
@@ -39708,6 +39473,21 @@ done:
 
 // func forwardMishNEON(y []float32, x []float32, p float32)
 TEXT ·forwardMishNEON(SB), NOSPLIT, $0-52
+	MOVD  $constantsNEON<>(SB), R17
+	FMOVQ 96(R17), F5
+	FMOVQ 256(R17), F6
+	FMOVQ 288(R17), F7
+	FMOVQ 80(R17), F8
+	FMOVQ 112(R17), F9
+	FMOVQ 128(R17), F10
+	FMOVQ 144(R17), F11
+	FMOVQ 160(R17), F12
+	FMOVQ 176(R17), F13
+	FMOVQ 192(R17), F14
+	FMOVQ 208(R17), F15
+	FMOVQ 224(R17), F16
+	FMOVQ 240(R17), F17
+	FMOVQ 704(R17), F18
 	FMOVS p+48(FP), F0
 	VDUP  V0.S[0], V0.S4
 	MOVD  y_base+0(FP), R0
@@ -39718,168 +39498,124 @@ TEXT ·forwardMishNEON(SB), NOSPLIT, $0-52
 
 some:
 	FMOVQ (R2), F0
-	VMOVQ $0x41a0000041a00000, $0x41a0000041a00000, V1
-	WORD  $0x4ea0f421 // fmin v1.4s, v1.4s, v0.4s
-	VMOVQ $0xc2b00000c2b00000, $0xc2b00000c2b00000, V2
-	WORD  $0x4e21f442 // fmax v2.4s, v2.4s, v1.4s
-	VMOVQ $0x3fb8aa3b3fb8aa3b, $0x3fb8aa3b3fb8aa3b, V1
-	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V3
-	VFMLA V1.S4, V2.S4, V3.S4
-	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V31
-	WORD  $0x4ebfd461 // fsub v1.4s, v3.4s, v31.4s
-	VMOVQ $0x3f3172183f317218, $0x3f3172183f317218, V31
-	VFMLS V31.S4, V1.S4, V2.S4
-	VMOVQ $0xb102e308b102e308, $0xb102e308b102e308, V31
-	VFMLS V31.S4, V1.S4, V2.S4
-	VMOVQ $0x3950927239509272, $0x3950927239509272, V1
-	VMOVQ $0x3ab6a18b3ab6a18b, $0x3ab6a18b3ab6a18b, V4
-	VFMLA V1.S4, V2.S4, V4.S4
-	VMOVQ $0x3c0888703c088870, $0x3c0888703c088870, V1
-	VFMLA V4.S4, V2.S4, V1.S4
-	VMOVQ $0x3d2aaa753d2aaa75, $0x3d2aaa753d2aaa75, V4
-	VFMLA V1.S4, V2.S4, V4.S4
-	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V1
-	VFMLA V4.S4, V2.S4, V1.S4
-	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V4
-	VFMLA V1.S4, V2.S4, V4.S4
-	WORD  $0x6e22dc41 // fmul v1.4s, v2.4s, v2.4s
-	VFMLA V4.S4, V1.S4, V2.S4
-	VSHL  $23, V3.S4, V1.S4
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
-	WORD  $0x4e3fd442 // fadd v2.4s, v2.4s, v31.4s
-	WORD  $0x6e21dc41 // fmul v1.4s, v2.4s, v1.4s
-	VMOVQ $0x4000000040000000, $0x4000000040000000, V31
-	WORD  $0x4e3fd422 // fadd v2.4s, v1.4s, v31.4s
+	WORD  $0x4eb2f401 // fmin v1.4s, v0.4s, v18.4s
+	WORD  $0x4e27f421 // fmax v1.4s, v1.4s, v7.4s
+	VORR  V5.B16, V5.B16, V2.B16
+	VFMLA V8.S4, V1.S4, V2.S4
+	WORD  $0x4ea5d443 // fsub v3.4s, v2.4s, v5.4s
+	VFMLS V9.S4, V3.S4, V1.S4
+	VFMLS V10.S4, V3.S4, V1.S4
+	VORR  V12.B16, V12.B16, V3.B16
+	VFMLA V11.S4, V1.S4, V3.S4
+	VORR  V13.B16, V13.B16, V4.B16
+	VFMLA V3.S4, V1.S4, V4.S4
+	VORR  V14.B16, V14.B16, V3.B16
+	VFMLA V4.S4, V1.S4, V3.S4
+	VORR  V15.B16, V15.B16, V4.B16
+	VFMLA V3.S4, V1.S4, V4.S4
+	VORR  V16.B16, V16.B16, V3.B16
+	VFMLA V4.S4, V1.S4, V3.S4
+	WORD  $0x6e21dc24 // fmul v4.4s, v1.4s, v1.4s
+	VFMLA V3.S4, V4.S4, V1.S4
+	VSHL  $23, V2.S4, V2.S4
+	WORD  $0x4e31d421 // fadd v1.4s, v1.4s, v17.4s
 	WORD  $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
-	VMOVQ $0xc2b00000c2b00000, $0xc2b00000c2b00000, V2
-	WORD  $0x4e20f442 // fmax v2.4s, v2.4s, v0.4s
-	VMOVQ $0x4000000040000000, $0x4000000040000000, V31
-	WORD  $0x4e3fd420 // fadd v0.4s, v1.4s, v31.4s
-	WORD  $0x6e20fc20 // fdiv v0.4s, v1.4s, v0.4s
-	WORD  $0x6e20dc40 // fmul v0.4s, v2.4s, v0.4s
+	WORD  $0x4e26d422 // fadd v2.4s, v1.4s, v6.4s
+	WORD  $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
+	WORD  $0x4e27f400 // fmax v0.4s, v0.4s, v7.4s
+	WORD  $0x4e26d422 // fadd v2.4s, v1.4s, v6.4s
+	WORD  $0x6e22fc21 // fdiv v1.4s, v1.4s, v2.4s
+	WORD  $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
 	FMOVQ F0, (R0)
 	FMOVQ 16(R2), F0
-	VMOVQ $0x41a0000041a00000, $0x41a0000041a00000, V1
-	WORD  $0x4ea0f421 // fmin v1.4s, v1.4s, v0.4s
-	VMOVQ $0xc2b00000c2b00000, $0xc2b00000c2b00000, V2
-	WORD  $0x4e21f442 // fmax v2.4s, v2.4s, v1.4s
-	VMOVQ $0x3fb8aa3b3fb8aa3b, $0x3fb8aa3b3fb8aa3b, V1
-	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V3
-	VFMLA V1.S4, V2.S4, V3.S4
-	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V31
-	WORD  $0x4ebfd461 // fsub v1.4s, v3.4s, v31.4s
-	VMOVQ $0x3f3172183f317218, $0x3f3172183f317218, V31
-	VFMLS V31.S4, V1.S4, V2.S4
-	VMOVQ $0xb102e308b102e308, $0xb102e308b102e308, V31
-	VFMLS V31.S4, V1.S4, V2.S4
-	VMOVQ $0x3950927239509272, $0x3950927239509272, V1
-	VMOVQ $0x3ab6a18b3ab6a18b, $0x3ab6a18b3ab6a18b, V4
-	VFMLA V1.S4, V2.S4, V4.S4
-	VMOVQ $0x3c0888703c088870, $0x3c0888703c088870, V1
-	VFMLA V4.S4, V2.S4, V1.S4
-	VMOVQ $0x3d2aaa753d2aaa75, $0x3d2aaa753d2aaa75, V4
-	VFMLA V1.S4, V2.S4, V4.S4
-	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V1
-	VFMLA V4.S4, V2.S4, V1.S4
-	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V4
-	VFMLA V1.S4, V2.S4, V4.S4
-	WORD  $0x6e22dc41 // fmul v1.4s, v2.4s, v2.4s
-	VFMLA V4.S4, V1.S4, V2.S4
-	VSHL  $23, V3.S4, V1.S4
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
-	WORD  $0x4e3fd442 // fadd v2.4s, v2.4s, v31.4s
-	WORD  $0x6e21dc41 // fmul v1.4s, v2.4s, v1.4s
-	VMOVQ $0x4000000040000000, $0x4000000040000000, V31
-	WORD  $0x4e3fd422 // fadd v2.4s, v1.4s, v31.4s
+	WORD  $0x4eb2f401 // fmin v1.4s, v0.4s, v18.4s
+	WORD  $0x4e27f421 // fmax v1.4s, v1.4s, v7.4s
+	VORR  V5.B16, V5.B16, V2.B16
+	VFMLA V8.S4, V1.S4, V2.S4
+	WORD  $0x4ea5d443 // fsub v3.4s, v2.4s, v5.4s
+	VFMLS V9.S4, V3.S4, V1.S4
+	VFMLS V10.S4, V3.S4, V1.S4
+	VORR  V12.B16, V12.B16, V3.B16
+	VFMLA V11.S4, V1.S4, V3.S4
+	VORR  V13.B16, V13.B16, V4.B16
+	VFMLA V3.S4, V1.S4, V4.S4
+	VORR  V14.B16, V14.B16, V3.B16
+	VFMLA V4.S4, V1.S4, V3.S4
+	VORR  V15.B16, V15.B16, V4.B16
+	VFMLA V3.S4, V1.S4, V4.S4
+	VORR  V16.B16, V16.B16, V3.B16
+	VFMLA V4.S4, V1.S4, V3.S4
+	WORD  $0x6e21dc24 // fmul v4.4s, v1.4s, v1.4s
+	VFMLA V3.S4, V4.S4, V1.S4
+	VSHL  $23, V2.S4, V2.S4
+	WORD  $0x4e31d421 // fadd v1.4s, v1.4s, v17.4s
 	WORD  $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
-	VMOVQ $0xc2b00000c2b00000, $0xc2b00000c2b00000, V2
-	WORD  $0x4e20f442 // fmax v2.4s, v2.4s, v0.4s
-	VMOVQ $0x4000000040000000, $0x4000000040000000, V31
-	WORD  $0x4e3fd420 // fadd v0.4s, v1.4s, v31.4s
-	WORD  $0x6e20fc20 // fdiv v0.4s, v1.4s, v0.4s
-	WORD  $0x6e20dc40 // fmul v0.4s, v2.4s, v0.4s
+	WORD  $0x4e26d422 // fadd v2.4s, v1.4s, v6.4s
+	WORD  $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
+	WORD  $0x4e27f400 // fmax v0.4s, v0.4s, v7.4s
+	WORD  $0x4e26d422 // fadd v2.4s, v1.4s, v6.4s
+	WORD  $0x6e22fc21 // fdiv v1.4s, v1.4s, v2.4s
+	WORD  $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
 	FMOVQ F0, 16(R0)
 	FMOVQ 32(R2), F0
-	VMOVQ $0x41a0000041a00000, $0x41a0000041a00000, V1
-	WORD  $0x4ea0f421 // fmin v1.4s, v1.4s, v0.4s
-	VMOVQ $0xc2b00000c2b00000, $0xc2b00000c2b00000, V2
-	WORD  $0x4e21f442 // fmax v2.4s, v2.4s, v1.4s
-	VMOVQ $0x3fb8aa3b3fb8aa3b, $0x3fb8aa3b3fb8aa3b, V1
-	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V3
-	VFMLA V1.S4, V2.S4, V3.S4
-	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V31
-	WORD  $0x4ebfd461 // fsub v1.4s, v3.4s, v31.4s
-	VMOVQ $0x3f3172183f317218, $0x3f3172183f317218, V31
-	VFMLS V31.S4, V1.S4, V2.S4
-	VMOVQ $0xb102e308b102e308, $0xb102e308b102e308, V31
-	VFMLS V31.S4, V1.S4, V2.S4
-	VMOVQ $0x3950927239509272, $0x3950927239509272, V1
-	VMOVQ $0x3ab6a18b3ab6a18b, $0x3ab6a18b3ab6a18b, V4
-	VFMLA V1.S4, V2.S4, V4.S4
-	VMOVQ $0x3c0888703c088870, $0x3c0888703c088870, V1
-	VFMLA V4.S4, V2.S4, V1.S4
-	VMOVQ $0x3d2aaa753d2aaa75, $0x3d2aaa753d2aaa75, V4
-	VFMLA V1.S4, V2.S4, V4.S4
-	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V1
-	VFMLA V4.S4, V2.S4, V1.S4
-	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V4
-	VFMLA V1.S4, V2.S4, V4.S4
-	WORD  $0x6e22dc41 // fmul v1.4s, v2.4s, v2.4s
-	VFMLA V4.S4, V1.S4, V2.S4
-	VSHL  $23, V3.S4, V1.S4
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
-	WORD  $0x4e3fd442 // fadd v2.4s, v2.4s, v31.4s
-	WORD  $0x6e21dc41 // fmul v1.4s, v2.4s, v1.4s
-	VMOVQ $0x4000000040000000, $0x4000000040000000, V31
-	WORD  $0x4e3fd422 // fadd v2.4s, v1.4s, v31.4s
+	WORD  $0x4eb2f401 // fmin v1.4s, v0.4s, v18.4s
+	WORD  $0x4e27f421 // fmax v1.4s, v1.4s, v7.4s
+	VORR  V5.B16, V5.B16, V2.B16
+	VFMLA V8.S4, V1.S4, V2.S4
+	WORD  $0x4ea5d443 // fsub v3.4s, v2.4s, v5.4s
+	VFMLS V9.S4, V3.S4, V1.S4
+	VFMLS V10.S4, V3.S4, V1.S4
+	VORR  V12.B16, V12.B16, V3.B16
+	VFMLA V11.S4, V1.S4, V3.S4
+	VORR  V13.B16, V13.B16, V4.B16
+	VFMLA V3.S4, V1.S4, V4.S4
+	VORR  V14.B16, V14.B16, V3.B16
+	VFMLA V4.S4, V1.S4, V3.S4
+	VORR  V15.B16, V15.B16, V4.B16
+	VFMLA V3.S4, V1.S4, V4.S4
+	VORR  V16.B16, V16.B16, V3.B16
+	VFMLA V4.S4, V1.S4, V3.S4
+	WORD  $0x6e21dc24 // fmul v4.4s, v1.4s, v1.4s
+	VFMLA V3.S4, V4.S4, V1.S4
+	VSHL  $23, V2.S4, V2.S4
+	WORD  $0x4e31d421 // fadd v1.4s, v1.4s, v17.4s
 	WORD  $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
-	VMOVQ $0xc2b00000c2b00000, $0xc2b00000c2b00000, V2
-	WORD  $0x4e20f442 // fmax v2.4s, v2.4s, v0.4s
-	VMOVQ $0x4000000040000000, $0x4000000040000000, V31
-	WORD  $0x4e3fd420 // fadd v0.4s, v1.4s, v31.4s
-	WORD  $0x6e20fc20 // fdiv v0.4s, v1.4s, v0.4s
-	WORD  $0x6e20dc40 // fmul v0.4s, v2.4s, v0.4s
+	WORD  $0x4e26d422 // fadd v2.4s, v1.4s, v6.4s
+	WORD  $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
+	WORD  $0x4e27f400 // fmax v0.4s, v0.4s, v7.4s
+	WORD  $0x4e26d422 // fadd v2.4s, v1.4s, v6.4s
+	WORD  $0x6e22fc21 // fdiv v1.4s, v1.4s, v2.4s
+	WORD  $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
 	FMOVQ F0, 32(R0)
 	FMOVQ 48(R2), F0
-	VMOVQ $0x41a0000041a00000, $0x41a0000041a00000, V1
-	WORD  $0x4ea0f421 // fmin v1.4s, v1.4s, v0.4s
-	VMOVQ $0xc2b00000c2b00000, $0xc2b00000c2b00000, V2
-	WORD  $0x4e21f442 // fmax v2.4s, v2.4s, v1.4s
-	VMOVQ $0x3fb8aa3b3fb8aa3b, $0x3fb8aa3b3fb8aa3b, V1
-	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V3
-	VFMLA V1.S4, V2.S4, V3.S4
-	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V31
-	WORD  $0x4ebfd461 // fsub v1.4s, v3.4s, v31.4s
-	VMOVQ $0x3f3172183f317218, $0x3f3172183f317218, V31
-	VFMLS V31.S4, V1.S4, V2.S4
-	VMOVQ $0xb102e308b102e308, $0xb102e308b102e308, V31
-	VFMLS V31.S4, V1.S4, V2.S4
-	VMOVQ $0x3950927239509272, $0x3950927239509272, V1
-	VMOVQ $0x3ab6a18b3ab6a18b, $0x3ab6a18b3ab6a18b, V4
-	VFMLA V1.S4, V2.S4, V4.S4
-	VMOVQ $0x3c0888703c088870, $0x3c0888703c088870, V1
-	VFMLA V4.S4, V2.S4, V1.S4
-	VMOVQ $0x3d2aaa753d2aaa75, $0x3d2aaa753d2aaa75, V4
-	VFMLA V1.S4, V2.S4, V4.S4
-	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V1
-	VFMLA V4.S4, V2.S4, V1.S4
-	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V4
-	VFMLA V1.S4, V2.S4, V4.S4
-	WORD  $0x6e22dc41 // fmul v1.4s, v2.4s, v2.4s
-	VFMLA V4.S4, V1.S4, V2.S4
-	VSHL  $23, V3.S4, V1.S4
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
-	WORD  $0x4e3fd442 // fadd v2.4s, v2.4s, v31.4s
-	WORD  $0x6e21dc41 // fmul v1.4s, v2.4s, v1.4s
-	VMOVQ $0x4000000040000000, $0x4000000040000000, V31
-	WORD  $0x4e3fd422 // fadd v2.4s, v1.4s, v31.4s
+	WORD  $0x4eb2f401 // fmin v1.4s, v0.4s, v18.4s
+	WORD  $0x4e27f421 // fmax v1.4s, v1.4s, v7.4s
+	VORR  V5.B16, V5.B16, V2.B16
+	VFMLA V8.S4, V1.S4, V2.S4
+	WORD  $0x4ea5d443 // fsub v3.4s, v2.4s, v5.4s
+	VFMLS V9.S4, V3.S4, V1.S4
+	VFMLS V10.S4, V3.S4, V1.S4
+	VORR  V12.B16, V12.B16, V3.B16
+	VFMLA V11.S4, V1.S4, V3.S4
+	VORR  V13.B16, V13.B16, V4.B16
+	VFMLA V3.S4, V1.S4, V4.S4
+	VORR  V14.B16, V14.B16, V3.B16
+	VFMLA V4.S4, V1.S4, V3.S4
+	VORR  V15.B16, V15.B16, V4.B16
+	VFMLA V3.S4, V1.S4, V4.S4
+	VORR  V16.B16, V16.B16, V3.B16
+	VFMLA V4.S4, V1.S4, V3.S4
+	WORD  $0x6e21dc24 // fmul v4.4s, v1.4s, v1.4s
+	VFMLA V3.S4, V4.S4, V1.S4
+	VSHL  $23, V2.S4, V2.S4
+	WORD  $0x4e31d421 // fadd v1.4s, v1.4s, v17.4s
 	WORD  $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
-	VMOVQ $0xc2b00000c2b00000, $0xc2b00000c2b00000, V2
-	WORD  $0x4e20f442 // fmax v2.4s, v2.4s, v0.4s
-	VMOVQ $0x4000000040000000, $0x4000000040000000, V31
-	WORD  $0x4e3fd420 // fadd v0.4s, v1.4s, v31.4s
-	WORD  $0x6e20fc20 // fdiv v0.4s, v1.4s, v0.4s
-	WORD  $0x6e20dc40 // fmul v0.4s, v2.4s, v0.4s
+	WORD  $0x4e26d422 // fadd v2.4s, v1.4s, v6.4s
+	WORD  $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
+	WORD  $0x4e27f400 // fmax v0.4s, v0.4s, v7.4s
+	WORD  $0x4e26d422 // fadd v2.4s, v1.4s, v6.4s
+	WORD  $0x6e22fc21 // fdiv v1.4s, v1.4s, v2.4s
+	WORD  $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
 	FMOVQ F0, 48(R0)
 	ADD   $64, R2, R2
 	ADD   $64, R0, R0
@@ -39895,45 +39631,34 @@ next:
 	FMOVQ (R2), F0
 
 compute:
-	VMOVQ $0x41a0000041a00000, $0x41a0000041a00000, V1
-	WORD  $0x4ea0f421 // fmin v1.4s, v1.4s, v0.4s
-	VMOVQ $0xc2b00000c2b00000, $0xc2b00000c2b00000, V2
-	WORD  $0x4e21f442 // fmax v2.4s, v2.4s, v1.4s
-	VMOVQ $0x3fb8aa3b3fb8aa3b, $0x3fb8aa3b3fb8aa3b, V1
-	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V3
-	VFMLA V1.S4, V2.S4, V3.S4
-	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V31
-	WORD  $0x4ebfd461 // fsub v1.4s, v3.4s, v31.4s
-	VMOVQ $0x3f3172183f317218, $0x3f3172183f317218, V31
-	VFMLS V31.S4, V1.S4, V2.S4
-	VMOVQ $0xb102e308b102e308, $0xb102e308b102e308, V31
-	VFMLS V31.S4, V1.S4, V2.S4
-	VMOVQ $0x3950927239509272, $0x3950927239509272, V1
-	VMOVQ $0x3ab6a18b3ab6a18b, $0x3ab6a18b3ab6a18b, V4
-	VFMLA V1.S4, V2.S4, V4.S4
-	VMOVQ $0x3c0888703c088870, $0x3c0888703c088870, V1
-	VFMLA V4.S4, V2.S4, V1.S4
-	VMOVQ $0x3d2aaa753d2aaa75, $0x3d2aaa753d2aaa75, V4
-	VFMLA V1.S4, V2.S4, V4.S4
-	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V1
-	VFMLA V4.S4, V2.S4, V1.S4
-	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V4
-	VFMLA V1.S4, V2.S4, V4.S4
-	WORD  $0x6e22dc41 // fmul v1.4s, v2.4s, v2.4s
-	VFMLA V4.S4, V1.S4, V2.S4
-	VSHL  $23, V3.S4, V1.S4
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
-	WORD  $0x4e3fd442 // fadd v2.4s, v2.4s, v31.4s
-	WORD  $0x6e21dc41 // fmul v1.4s, v2.4s, v1.4s
-	VMOVQ $0x4000000040000000, $0x4000000040000000, V31
-	WORD  $0x4e3fd422 // fadd v2.4s, v1.4s, v31.4s
+	WORD  $0x4eb2f401 // fmin v1.4s, v0.4s, v18.4s
+	WORD  $0x4e27f421 // fmax v1.4s, v1.4s, v7.4s
+	VORR  V5.B16, V5.B16, V2.B16
+	VFMLA V8.S4, V1.S4, V2.S4
+	WORD  $0x4ea5d443 // fsub v3.4s, v2.4s, v5.4s
+	VFMLS V9.S4, V3.S4, V1.S4
+	VFMLS V10.S4, V3.S4, V1.S4
+	VORR  V12.B16, V12.B16, V3.B16
+	VFMLA V11.S4, V1.S4, V3.S4
+	VORR  V13.B16, V13.B16, V4.B16
+	VFMLA V3.S4, V1.S4, V4.S4
+	VORR  V14.B16, V14.B16, V3.B16
+	VFMLA V4.S4, V1.S4, V3.S4
+	VORR  V15.B16, V15.B16, V4.B16
+	VFMLA V3.S4, V1.S4, V4.S4
+	VORR  V16.B16, V16.B16, V3.B16
+	VFMLA V4.S4, V1.S4, V3.S4
+	WORD  $0x6e21dc24 // fmul v4.4s, v1.4s, v1.4s
+	VFMLA V3.S4, V4.S4, V1.S4
+	VSHL  $23, V2.S4, V2.S4
+	WORD  $0x4e31d421 // fadd v1.4s, v1.4s, v17.4s
 	WORD  $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
-	VMOVQ $0xc2b00000c2b00000, $0xc2b00000c2b00000, V2
-	WORD  $0x4e20f442 // fmax v2.4s, v2.4s, v0.4s
-	VMOVQ $0x4000000040000000, $0x4000000040000000, V31
-	WORD  $0x4e3fd420 // fadd v0.4s, v1.4s, v31.4s
-	WORD  $0x6e20fc20 // fdiv v0.4s, v1.4s, v0.4s
-	WORD  $0x6e20dc40 // fmul v0.4s, v2.4s, v0.4s
+	WORD  $0x4e26d422 // fadd v2.4s, v1.4s, v6.4s
+	WORD  $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
+	WORD  $0x4e27f400 // fmax v0.4s, v0.4s, v7.4s
+	WORD  $0x4e26d422 // fadd v2.4s, v1.4s, v6.4s
+	WORD  $0x6e22fc21 // fdiv v1.4s, v1.4s, v2.4s
+	WORD  $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
 	CMP   $4, R1
 	BLT   storeRest
 	FMOVQ F0, (R0)
@@ -39973,6 +39698,22 @@ done:
 
 // func backwardMishNEON(dx []float32, dy []float32, v []float32, p float32, add bool)
 TEXT ·backwardMishNEON(SB), NOSPLIT, $0-77
+	MOVD  $constantsNEON<>(SB), R17
+	FMOVQ 240(R17), F6
+	FMOVQ 96(R17), F7
+	FMOVQ 256(R17), F8
+	FMOVQ 288(R17), F9
+	FMOVQ 80(R17), F10
+	FMOVQ 112(R17), F11
+	FMOVQ 128(R17), F12
+	FMOVQ 144(R17), F13
+	FMOVQ 160(R17), F14
+	FMOVQ 176(R17), F15
+	FMOVQ 192(R17), F16
+	FMOVQ 208(R17), F17
+	FMOVQ 224(R17), F18
+	FMOVQ 704(R17), F19
+	FMOVQ 720(R17), F20
 	FMOVS p+72(FP), F0
 	VDUP  V0.S[0], V0.S4
 	MOVD  dx_base+0(FP), R0
@@ -39986,51 +39727,38 @@ TEXT ·backwardMishNEON(SB), NOSPLIT, $0-77
 some:
 	FMOVQ (R2), F0
 	FMOVQ (R3), F1
-	VMOVQ $0xc2b00000c2b00000, $0xc2b00000c2b00000, V2
-	WORD  $0x4e21f442 // fmax v2.4s, v2.4s, v1.4s
-	VMOVQ $0x41a0000041a00000, $0x41a0000041a00000, V1
-	WORD  $0x4ea2f421 // fmin v1.4s, v1.4s, v2.4s
-	VMOVQ $0xc2b00000c2b00000, $0xc2b00000c2b00000, V2
-	WORD  $0x4e21f442 // fmax v2.4s, v2.4s, v1.4s
-	VMOVQ $0x3fb8aa3b3fb8aa3b, $0x3fb8aa3b3fb8aa3b, V3
-	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V4
-	VFMLA V3.S4, V2.S4, V4.S4
-	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V31
-	WORD  $0x4ebfd483 // fsub v3.4s, v4.4s, v31.4s
-	VMOVQ $0x3f3172183f317218, $0x3f3172183f317218, V31
-	VFMLS V31.S4, V3.S4, V2.S4
-	VMOVQ $0xb102e308b102e308, $0xb102e308b102e308, V31
-	VFMLS V31.S4, V3.S4, V2.S4
-	VMOVQ $0x3950927239509272, $0x3950927239509272, V3
-	VMOVQ $0x3ab6a18b3ab6a18b, $0x3ab6a18b3ab6a18b, V5
-	VFMLA V3.S4, V2.S4, V5.S4
-	VMOVQ $0x3c0888703c088870, $0x3c0888703c088870, V3
-	VFMLA V5.S4, V2.S4, V3.S4
-	VMOVQ $0x3d2aaa753d2aaa75, $0x3d2aaa753d2aaa75, V5
-	VFMLA V3.S4, V2.S4, V5.S4
-	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V3
-	VFMLA V5.S4, V2.S4, V3.S4
-	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V5
-	VFMLA V3.S4, V2.S4, V5.S4
-	WORD  $0x6e22dc43 // fmul v3.4s, v2.4s, v2.4s
-	VFMLA V5.S4, V3.S4, V2.S4
-	VSHL  $23, V4.S4, V3.S4
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
-	WORD  $0x4e3fd442 // fadd v2.4s, v2.4s, v31.4s
+	WORD  $0x4e29f421 // fmax v1.4s, v1.4s, v9.4s
+	WORD  $0x4eb3f421 // fmin v1.4s, v1.4s, v19.4s
+	WORD  $0x4e29f422 // fmax v2.4s, v1.4s, v9.4s
+	VORR  V7.B16, V7.B16, V3.B16
+	VFMLA V10.S4, V2.S4, V3.S4
+	WORD  $0x4ea7d464 // fsub v4.4s, v3.4s, v7.4s
+	VFMLS V11.S4, V4.S4, V2.S4
+	VFMLS V12.S4, V4.S4, V2.S4
+	VORR  V14.B16, V14.B16, V4.B16
+	VFMLA V13.S4, V2.S4, V4.S4
+	VORR  V15.B16, V15.B16, V5.B16
+	VFMLA V4.S4, V2.S4, V5.S4
+	VORR  V16.B16, V16.B16, V4.B16
+	VFMLA V5.S4, V2.S4, V4.S4
+	VORR  V17.B16, V17.B16, V5.B16
+	VFMLA V4.S4, V2.S4, V5.S4
+	VORR  V18.B16, V18.B16, V4.B16
+	VFMLA V5.S4, V2.S4, V4.S4
+	WORD  $0x6e22dc45 // fmul v5.4s, v2.4s, v2.4s
+	VFMLA V4.S4, V5.S4, V2.S4
+	VSHL  $23, V3.S4, V3.S4
+	WORD  $0x4e26d442 // fadd v2.4s, v2.4s, v6.4s
 	WORD  $0x6e23dc42 // fmul v2.4s, v2.4s, v3.4s
-	VMOVQ $0x4000000040000000, $0x4000000040000000, V31
-	WORD  $0x4e3fd443 // fadd v3.4s, v2.4s, v31.4s
+	WORD  $0x4e28d443 // fadd v3.4s, v2.4s, v8.4s
 	WORD  $0x6e23dc43 // fmul v3.4s, v2.4s, v3.4s
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V4
-	VMOVQ $0x4000000040000000, $0x4000000040000000, V31
-	WORD  $0x4e3fd465 // fadd v5.4s, v3.4s, v31.4s
+	VORR  V6.B16, V6.B16, V4.B16
+	WORD  $0x4e28d465 // fadd v5.4s, v3.4s, v8.4s
 	WORD  $0x6e25fc84 // fdiv v4.4s, v4.4s, v5.4s
-	VMOVQ $0x4080000040800000, $0x4080000040800000, V31
-	WORD  $0x6e3fdc21 // fmul v1.4s, v1.4s, v31.4s
+	WORD  $0x6e34dc21 // fmul v1.4s, v1.4s, v20.4s
 	WORD  $0x6e24dc45 // fmul v5.4s, v2.4s, v4.4s
 	WORD  $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
-	WORD  $0x4e3fd442 // fadd v2.4s, v2.4s, v31.4s
+	WORD  $0x4e26d442 // fadd v2.4s, v2.4s, v6.4s
 	WORD  $0x6e24dc42 // fmul v2.4s, v2.4s, v4.4s
 	WORD  $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
 	VFMLA V3.S4, V4.S4, V1.S4
@@ -40044,51 +39772,38 @@ store0:
 	FMOVQ F0, (R0)
 	FMOVQ 16(R2), F0
 	FMOVQ 16(R3), F1
-	VMOVQ $0xc2b00000c2b00000, $0xc2b00000c2b00000, V2
-	WORD  $0x4e21f442 // fmax v2.4s, v2.4s, v1.4s
-	VMOVQ $0x41a0000041a00000, $0x41a0000041a00000, V1
-	WORD  $0x4ea2f421 // fmin v1.4s, v1.4s, v2.4s
-	VMOVQ $0xc2b00000c2b00000, $0xc2b00000c2b00000, V2
-	WORD  $0x4e21f442 // fmax v2.4s, v2.4s, v1.4s
-	VMOVQ $0x3fb8aa3b3fb8aa3b, $0x3fb8aa3b3fb8aa3b, V3
-	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V4
-	VFMLA V3.S4, V2.S4, V4.S4
-	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V31
-	WORD  $0x4ebfd483 // fsub v3.4s, v4.4s, v31.4s
-	VMOVQ $0x3f3172183f317218, $0x3f3172183f317218, V31
-	VFMLS V31.S4, V3.S4, V2.S4
-	VMOVQ $0xb102e308b102e308, $0xb102e308b102e308, V31
-	VFMLS V31.S4, V3.S4, V2.S4
-	VMOVQ $0x3950927239509272, $0x3950927239509272, V3
-	VMOVQ $0x3ab6a18b3ab6a18b, $0x3ab6a18b3ab6a18b, V5
-	VFMLA V3.S4, V2.S4, V5.S4
-	VMOVQ $0x3c0888703c088870, $0x3c0888703c088870, V3
-	VFMLA V5.S4, V2.S4, V3.S4
-	VMOVQ $0x3d2aaa753d2aaa75, $0x3d2aaa753d2aaa75, V5
-	VFMLA V3.S4, V2.S4, V5.S4
-	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V3
-	VFMLA V5.S4, V2.S4, V3.S4
-	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V5
-	VFMLA V3.S4, V2.S4, V5.S4
-	WORD  $0x6e22dc43 // fmul v3.4s, v2.4s, v2.4s
-	VFMLA V5.S4, V3.S4, V2.S4
-	VSHL  $23, V4.S4, V3.S4
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
-	WORD  $0x4e3fd442 // fadd v2.4s, v2.4s, v31.4s
+	WORD  $0x4e29f421 // fmax v1.4s, v1.4s, v9.4s
+	WORD  $0x4eb3f421 // fmin v1.4s, v1.4s, v19.4s
+	WORD  $0x4e29f422 // fmax v2.4s, v1.4s, v9.4s
+	VORR  V7.B16, V7.B16, V3.B16
+	VFMLA V10.S4, V2.S4, V3.S4
+	WORD  $0x4ea7d464 // fsub v4.4s, v3.4s, v7.4s
+	VFMLS V11.S4, V4.S4, V2.S4
+	VFMLS V12.S4, V4.S4, V2.S4
+	VORR  V14.B16, V14.B16, V4.B16
+	VFMLA V13.S4, V2.S4, V4.S4
+	VORR  V15.B16, V15.B16, V5.B16
+	VFMLA V4.S4, V2.S4, V5.S4
+	VORR  V16.B16, V16.B16, V4.B16
+	VFMLA V5.S4, V2.S4, V4.S4
+	VORR  V17.B16, V17.B16, V5.B16
+	VFMLA V4.S4, V2.S4, V5.S4
+	VORR  V18.B16, V18.B16, V4.B16
+	VFMLA V5.S4, V2.S4, V4.S4
+	WORD  $0x6e22dc45 // fmul v5.4s, v2.4s, v2.4s
+	VFMLA V4.S4, V5.S4, V2.S4
+	VSHL  $23, V3.S4, V3.S4
+	WORD  $0x4e26d442 // fadd v2.4s, v2.4s, v6.4s
 	WORD  $0x6e23dc42 // fmul v2.4s, v2.4s, v3.4s
-	VMOVQ $0x4000000040000000, $0x4000000040000000, V31
-	WORD  $0x4e3fd443 // fadd v3.4s, v2.4s, v31.4s
+	WORD  $0x4e28d443 // fadd v3.4s, v2.4s, v8.4s
 	WORD  $0x6e23dc43 // fmul v3.4s, v2.4s, v3.4s
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V4
-	VMOVQ $0x4000000040000000, $0x4000000040000000, V31
-	WORD  $0x4e3fd465 // fadd v5.4s, v3.4s, v31.4s
+	VORR  V6.B16, V6.B16, V4.B16
+	WORD  $0x4e28d465 // fadd v5.4s, v3.4s, v8.4s
 	WORD  $0x6e25fc84 // fdiv v4.4s, v4.4s, v5.4s
-	VMOVQ $0x4080000040800000, $0x4080000040800000, V31
-	WORD  $0x6e3fdc21 // fmul v1.4s, v1.4s, v31.4s
+	WORD  $0x6e34dc21 // fmul v1.4s, v1.4s, v20.4s
 	WORD  $0x6e24dc45 // fmul v5.4s, v2.4s, v4.4s
 	WORD  $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
-	WORD  $0x4e3fd442 // fadd v2.4s, v2.4s, v31.4s
+	WORD  $0x4e26d442 // fadd v2.4s, v2.4s, v6.4s
 	WORD  $0x6e24dc42 // fmul v2.4s, v2.4s, v4.4s
 	WORD  $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
 	VFMLA V3.S4, V4.S4, V1.S4
@@ -40102,51 +39817,38 @@ store1:
 	FMOVQ F0, 16(R0)
 	FMOVQ 32(R2), F0
 	FMOVQ 32(R3), F1
-	VMOVQ $0xc2b00000c2b00000, $0xc2b00000c2b00000, V2
-	WORD  $0x4e21f442 // fmax v2.4s, v2.4s, v1.4s
-	VMOVQ $0x41a0000041a00000, $0x41a0000041a00000, V1
-	WORD  $0x4ea2f421 // fmin v1.4s, v1.4s, v2.4s
-	VMOVQ $0xc2b00000c2b00000, $0xc2b00000c2b00000, V2
-	WORD  $0x4e21f442 // fmax v2.4s, v2.4s, v1.4s
-	VMOVQ $0x3fb8aa3b3fb8aa3b, $0x3fb8aa3b3fb8aa3b, V3
-	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V4
-	VFMLA V3.S4, V2.S4, V4.S4
-	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V31
-	WORD  $0x4ebfd483 // fsub v3.4s, v4.4s, v31.4s
-	VMOVQ $0x3f3172183f317218, $0x3f3172183f317218, V31
-	VFMLS V31.S4, V3.S4, V2.S4
-	VMOVQ $0xb102e308b102e308, $0xb102e308b102e308, V31
-	VFMLS V31.S4, V3.S4, V2.S4
-	VMOVQ $0x3950927239509272, $0x3950927239509272, V3
-	VMOVQ $0x3ab6a18b3ab6a18b, $0x3ab6a18b3ab6a18b, V5
-	VFMLA V3.S4, V2.S4, V5.S4
-	VMOVQ $0x3c0888703c088870, $0x3c0888703c088870, V3
-	VFMLA V5.S4, V2.S4, V3.S4
-	VMOVQ $0x3d2aaa753d2aaa75, $0x3d2aaa753d2aaa75, V5
-	VFMLA V3.S4, V2.S4, V5.S4
-	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V3
-	VFMLA V5.S4, V2.S4, V3.S4
-	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V5
-	VFMLA V3.S4, V2.S4, V5.S4
-	WORD  $0x6e22dc43 // fmul v3.4s, v2.4s, v2.4s
-	VFMLA V5.S4, V3.S4, V2.S4
-	VSHL  $23, V4.S4, V3.S4
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
-	WORD  $0x4e3fd442 // fadd v2.4s, v2.4s, v31.4s
+	WORD  $0x4e29f421 // fmax v1.4s, v1.4s, v9.4s
+	WORD  $0x4eb3f421 // fmin v1.4s, v1.4s, v19.4s
+	WORD  $0x4e29f422 // fmax v2.4s, v1.4s, v9.4s
+	VORR  V7.B16, V7.B16, V3.B16
+	VFMLA V10.S4, V2.S4, V3.S4
+	WORD  $0x4ea7d464 // fsub v4.4s, v3.4s, v7.4s
+	VFMLS V11.S4, V4.S4, V2.S4
+	VFMLS V12.S4, V4.S4, V2.S4
+	VORR  V14.B16, V14.B16, V4.B16
+	VFMLA V13.S4, V2.S4, V4.S4
+	VORR  V15.B16, V15.B16, V5.B16
+	VFMLA V4.S4, V2.S4, V5.S4
+	VORR  V16.B16, V16.B16, V4.B16
+	VFMLA V5.S4, V2.S4, V4.S4
+	VORR  V17.B16, V17.B16, V5.B16
+	VFMLA V4.S4, V2.S4, V5.S4
+	VORR  V18.B16, V18.B16, V4.B16
+	VFMLA V5.S4, V2.S4, V4.S4
+	WORD  $0x6e22dc45 // fmul v5.4s, v2.4s, v2.4s
+	VFMLA V4.S4, V5.S4, V2.S4
+	VSHL  $23, V3.S4, V3.S4
+	WORD  $0x4e26d442 // fadd v2.4s, v2.4s, v6.4s
 	WORD  $0x6e23dc42 // fmul v2.4s, v2.4s, v3.4s
-	VMOVQ $0x4000000040000000, $0x4000000040000000, V31
-	WORD  $0x4e3fd443 // fadd v3.4s, v2.4s, v31.4s
+	WORD  $0x4e28d443 // fadd v3.4s, v2.4s, v8.4s
 	WORD  $0x6e23dc43 // fmul v3.4s, v2.4s, v3.4s
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V4
-	VMOVQ $0x4000000040000000, $0x4000000040000000, V31
-	WORD  $0x4e3fd465 // fadd v5.4s, v3.4s, v31.4s
+	VORR  V6.B16, V6.B16, V4.B16
+	WORD  $0x4e28d465 // fadd v5.4s, v3.4s, v8.4s
 	WORD  $0x6e25fc84 // fdiv v4.4s, v4.4s, v5.4s
-	VMOVQ $0x4080000040800000, $0x4080000040800000, V31
-	WORD  $0x6e3fdc21 // fmul v1.4s, v1.4s, v31.4s
+	WORD  $0x6e34dc21 // fmul v1.4s, v1.4s, v20.4s
 	WORD  $0x6e24dc45 // fmul v5.4s, v2.4s, v4.4s
 	WORD  $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
-	WORD  $0x4e3fd442 // fadd v2.4s, v2.4s, v31.4s
+	WORD  $0x4e26d442 // fadd v2.4s, v2.4s, v6.4s
 	WORD  $0x6e24dc42 // fmul v2.4s, v2.4s, v4.4s
 	WORD  $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
 	VFMLA V3.S4, V4.S4, V1.S4
@@ -40160,51 +39862,38 @@ store2:
 	FMOVQ F0, 32(R0)
 	FMOVQ 48(R2), F0
 	FMOVQ 48(R3), F1
-	VMOVQ $0xc2b00000c2b00000, $0xc2b00000c2b00000, V2
-	WORD  $0x4e21f442 // fmax v2.4s, v2.4s, v1.4s
-	VMOVQ $0x41a0000041a00000, $0x41a0000041a00000, V1
-	WORD  $0x4ea2f421 // fmin v1.4s, v1.4s, v2.4s
-	VMOVQ $0xc2b00000c2b00000, $0xc2b00000c2b00000, V2
-	WORD  $0x4e21f442 // fmax v2.4s, v2.4s, v1.4s
-	VMOVQ $0x3fb8aa3b3fb8aa3b, $0x3fb8aa3b3fb8aa3b, V3
-	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V4
-	VFMLA V3.S4, V2.S4, V4.S4
-	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V31
-	WORD  $0x4ebfd483 // fsub v3.4s, v4.4s, v31.4s
-	VMOVQ $0x3f3172183f317218, $0x3f3172183f317218, V31
-	VFMLS V31.S4, V3.S4, V2.S4
-	VMOVQ $0xb102e308b102e308, $0xb102e308b102e308, V31
-	VFMLS V31.S4, V3.S4, V2.S4
-	VMOVQ $0x3950927239509272, $0x3950927239509272, V3
-	VMOVQ $0x3ab6a18b3ab6a18b, $0x3ab6a18b3ab6a18b, V5
-	VFMLA V3.S4, V2.S4, V5.S4
-	VMOVQ $0x3c0888703c088870, $0x3c0888703c088870, V3
-	VFMLA V5.S4, V2.S4, V3.S4
-	VMOVQ $0x3d2aaa753d2aaa75, $0x3d2aaa753d2aaa75, V5
-	VFMLA V3.S4, V2.S4, V5.S4
-	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V3
-	VFMLA V5.S4, V2.S4, V3.S4
-	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V5
-	VFMLA V3.S4, V2.S4, V5.S4
-	WORD  $0x6e22dc43 // fmul v3.4s, v2.4s, v2.4s
-	VFMLA V5.S4, V3.S4, V2.S4
-	VSHL  $23, V4.S4, V3.S4
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
-	WORD  $0x4e3fd442 // fadd v2.4s, v2.4s, v31.4s
+	WORD  $0x4e29f421 // fmax v1.4s, v1.4s, v9.4s
+	WORD  $0x4eb3f421 // fmin v1.4s, v1.4s, v19.4s
+	WORD  $0x4e29f422 // fmax v2.4s, v1.4s, v9.4s
+	VORR  V7.B16, V7.B16, V3.B16
+	VFMLA V10.S4, V2.S4, V3.S4
+	WORD  $0x4ea7d464 // fsub v4.4s, v3.4s, v7.4s
+	VFMLS V11.S4, V4.S4, V2.S4
+	VFMLS V12.S4, V4.S4, V2.S4
+	VORR  V14.B16, V14.B16, V4.B16
+	VFMLA V13.S4, V2.S4, V4.S4
+	VORR  V15.B16, V15.B16, V5.B16
+	VFMLA V4.S4, V2.S4, V5.S4
+	VORR  V16.B16, V16.B16, V4.B16
+	VFMLA V5.S4, V2.S4, V4.S4
+	VORR  V17.B16, V17.B16, V5.B16
+	VFMLA V4.S4, V2.S4, V5.S4
+	VORR  V18.B16, V18.B16, V4.B16
+	VFMLA V5.S4, V2.S4, V4.S4
+	WORD  $0x6e22dc45 // fmul v5.4s, v2.4s, v2.4s
+	VFMLA V4.S4, V5.S4, V2.S4
+	VSHL  $23, V3.S4, V3.S4
+	WORD  $0x4e26d442 // fadd v2.4s, v2.4s, v6.4s
 	WORD  $0x6e23dc42 // fmul v2.4s, v2.4s, v3.4s
-	VMOVQ $0x4000000040000000, $0x4000000040000000, V31
-	WORD  $0x4e3fd443 // fadd v3.4s, v2.4s, v31.4s
+	WORD  $0x4e28d443 // fadd v3.4s, v2.4s, v8.4s
 	WORD  $0x6e23dc43 // fmul v3.4s, v2.4s, v3.4s
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V4
-	VMOVQ $0x4000000040000000, $0x4000000040000000, V31
-	WORD  $0x4e3fd465 // fadd v5.4s, v3.4s, v31.4s
+	VORR  V6.B16, V6.B16, V4.B16
+	WORD  $0x4e28d465 // fadd v5.4s, v3.4s, v8.4s
 	WORD  $0x6e25fc84 // fdiv v4.4s, v4.4s, v5.4s
-	VMOVQ $0x4080000040800000, $0x4080000040800000, V31
-	WORD  $0x6e3fdc21 // fmul v1.4s, v1.4s, v31.4s
+	WORD  $0x6e34dc21 // fmul v1.4s, v1.4s, v20.4s
 	WORD  $0x6e24dc45 // fmul v5.4s, v2.4s, v4.4s
 	WORD  $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
-	WORD  $0x4e3fd442 // fadd v2.4s, v2.4s, v31.4s
+	WORD  $0x4e26d442 // fadd v2.4s, v2.4s, v6.4s
 	WORD  $0x6e24dc42 // fmul v2.4s, v2.4s, v4.4s
 	WORD  $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
 	VFMLA V3.S4, V4.S4, V1.S4
@@ -40232,51 +39921,38 @@ next:
 	FMOVQ (R3), F1
 
 compute:
-	VMOVQ $0xc2b00000c2b00000, $0xc2b00000c2b00000, V2
-	WORD  $0x4e21f442 // fmax v2.4s, v2.4s, v1.4s
-	VMOVQ $0x41a0000041a00000, $0x41a0000041a00000, V1
-	WORD  $0x4ea2f421 // fmin v1.4s, v1.4s, v2.4s
-	VMOVQ $0xc2b00000c2b00000, $0xc2b00000c2b00000, V2
-	WORD  $0x4e21f442 // fmax v2.4s, v2.4s, v1.4s
-	VMOVQ $0x3fb8aa3b3fb8aa3b, $0x3fb8aa3b3fb8aa3b, V3
-	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V4
-	VFMLA V3.S4, V2.S4, V4.S4
-	VMOVQ $0x4b40007f4b40007f, $0x4b40007f4b40007f, V31
-	WORD  $0x4ebfd483 // fsub v3.4s, v4.4s, v31.4s
-	VMOVQ $0x3f3172183f317218, $0x3f3172183f317218, V31
-	VFMLS V31.S4, V3.S4, V2.S4
-	VMOVQ $0xb102e308b102e308, $0xb102e308b102e308, V31
-	VFMLS V31.S4, V3.S4, V2.S4
-	VMOVQ $0x3950927239509272, $0x3950927239509272, V3
-	VMOVQ $0x3ab6a18b3ab6a18b, $0x3ab6a18b3ab6a18b, V5
-	VFMLA V3.S4, V2.S4, V5.S4
-	VMOVQ $0x3c0888703c088870, $0x3c0888703c088870, V3
-	VFMLA V5.S4, V2.S4, V3.S4
-	VMOVQ $0x3d2aaa753d2aaa75, $0x3d2aaa753d2aaa75, V5
-	VFMLA V3.S4, V2.S4, V5.S4
-	VMOVQ $0x3e2aaaab3e2aaaab, $0x3e2aaaab3e2aaaab, V3
-	VFMLA V5.S4, V2.S4, V3.S4
-	VMOVQ $0x3f0000003f000000, $0x3f0000003f000000, V5
-	VFMLA V3.S4, V2.S4, V5.S4
-	WORD  $0x6e22dc43 // fmul v3.4s, v2.4s, v2.4s
-	VFMLA V5.S4, V3.S4, V2.S4
-	VSHL  $23, V4.S4, V3.S4
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
-	WORD  $0x4e3fd442 // fadd v2.4s, v2.4s, v31.4s
+	WORD  $0x4e29f421 // fmax v1.4s, v1.4s, v9.4s
+	WORD  $0x4eb3f421 // fmin v1.4s, v1.4s, v19.4s
+	WORD  $0x4e29f422 // fmax v2.4s, v1.4s, v9.4s
+	VORR  V7.B16, V7.B16, V3.B16
+	VFMLA V10.S4, V2.S4, V3.S4
+	WORD  $0x4ea7d464 // fsub v4.4s, v3.4s, v7.4s
+	VFMLS V11.S4, V4.S4, V2.S4
+	VFMLS V12.S4, V4.S4, V2.S4
+	VORR  V14.B16, V14.B16, V4.B16
+	VFMLA V13.S4, V2.S4, V4.S4
+	VORR  V15.B16, V15.B16, V5.B16
+	VFMLA V4.S4, V2.S4, V5.S4
+	VORR  V16.B16, V16.B16, V4.B16
+	VFMLA V5.S4, V2.S4, V4.S4
+	VORR  V17.B16, V17.B16, V5.B16
+	VFMLA V4.S4, V2.S4, V5.S4
+	VORR  V18.B16, V18.B16, V4.B16
+	VFMLA V5.S4, V2.S4, V4.S4
+	WORD  $0x6e22dc45 // fmul v5.4s, v2.4s, v2.4s
+	VFMLA V4.S4, V5.S4, V2.S4
+	VSHL  $23, V3.S4, V3.S4
+	WORD  $0x4e26d442 // fadd v2.4s, v2.4s, v6.4s
 	WORD  $0x6e23dc42 // fmul v2.4s, v2.4s, v3.4s
-	VMOVQ $0x4000000040000000, $0x4000000040000000, V31
-	WORD  $0x4e3fd443 // fadd v3.4s, v2.4s, v31.4s
+	WORD  $0x4e28d443 // fadd v3.4s, v2.4s, v8.4s
 	WORD  $0x6e23dc43 // fmul v3.4s, v2.4s, v3.4s
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V4
-	VMOVQ $0x4000000040000000, $0x4000000040000000, V31
-	WORD  $0x4e3fd465 // fadd v5.4s, v3.4s, v31.4s
+	VORR  V6.B16, V6.B16, V4.B16
+	WORD  $0x4e28d465 // fadd v5.4s, v3.4s, v8.4s
 	WORD  $0x6e25fc84 // fdiv v4.4s, v4.4s, v5.4s
-	VMOVQ $0x4080000040800000, $0x4080000040800000, V31
-	WORD  $0x6e3fdc21 // fmul v1.4s, v1.4s, v31.4s
+	WORD  $0x6e34dc21 // fmul v1.4s, v1.4s, v20.4s
 	WORD  $0x6e24dc45 // fmul v5.4s, v2.4s, v4.4s
 	WORD  $0x6e25dc21 // fmul v1.4s, v1.4s, v5.4s
-	VMOVQ $0x3f8000003f800000, $0x3f8000003f800000, V31
-	WORD  $0x4e3fd442 // fadd v2.4s, v2.4s, v31.4s
+	WORD  $0x4e26d442 // fadd v2.4s, v2.4s, v6.4s
 	WORD  $0x6e24dc42 // fmul v2.4s, v2.4s, v4.4s
 	WORD  $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
 	VFMLA V3.S4, V4.S4, V1.S4

@@ -45,7 +45,7 @@ func testThree(t *testing.T, name string, rng *rand.Rand, run func(dst, a, b []f
 		for i := range alone {
 			run(alone[i:i+1], slices.Clone(a[i:i+1]), b[i:i+1])
 		}
-		run(dst, slices.Clone(a), b)
+		run(dst, a, b)
 		if !approx.Check(t, what, dst, exact, approx.Tolerance{Abs: 2e-6, Rel: 1e-6}) {
 			return
 		}
