@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/gputrain/gputrain/internal/protobuf"
+	"github.com/gputrain/gputrain/net"
 )
 
 // modelOf is a model with one operator, whose other inputs than "x", the images, are nobody's.
@@ -60,5 +61,38 @@ func TestTwoRoundings(t *testing.T) {
 		if _, err := Read(m, ReadOptions{}); (err == nil) != c.ok {
 			t.Errorf("by %v and %d: %v", c.step, c.zero, err)
 		}
+	}
+}
+
+// TestGivesPositive wants layers known whose output can't be below 0, and no others.
+func TestGivesPositive(t *testing.T) {
+	above, any := &layer{positive: true}, &layer{}
+	for _, c := range []struct {
+		name string
+		of   net.Layer
+		from []*layer
+		want bool
+	}{
+		{"ReLU6", &net.Activation{Func: net.ReLU6}, []*layer{any}, true},
+		{"tanh", &net.Activation{Func: net.Tanh}, []*layer{above}, false},
+		{"batch normalisation", &net.BatchNorm{}, []*layer{above}, false},
+		{"a convolution", &net.Conv{}, []*layer{above}, false},
+		{"max pooling", &net.Pool{}, []*layer{above}, true},
+		{"max pooling of any", &net.Pool{}, []*layer{any}, false},
+		{"L2 pooling of any", &net.Pool{Mode: net.L2Pool}, []*layer{any}, true},
+		{"a factor below 0", &net.Scale{Factor: -1}, []*layer{above}, false},
+		{"a factor above 0", &net.Scale{Factor: 2}, []*layer{above}, true},
+		{"squares", &net.Multiply{}, []*layer{any, any}, true},
+		{"products", &net.Multiply{}, []*layer{any, above}, false},
+		{"a sum", &net.Add{}, []*layer{above, above}, true},
+		{"a sum with any", &net.Add{}, []*layer{above, any}, false},
+		{"the input", &net.Flatten{}, []*layer{nil}, false},
+	} {
+		if got := (&reader{}).givesPositive(c.of, c.from); got != c.want {
+			t.Errorf("%s: %v, want %v", c.name, got, c.want)
+		}
+	}
+	if !(&reader{positive: true}).givesPositive(&net.Flatten{}, []*layer{nil}) {
+		t.Error("an input that is cut off at 0 isn't positive")
 	}
 }

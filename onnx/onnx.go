@@ -14,6 +14,7 @@ package onnx
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -59,6 +60,9 @@ func Write(w io.Writer, plan *net.Plan, weights map[string]*tensor.Dense, o Opti
 		if t.Dtype() != tensor.Float32 || !t.Shape().Eq(tensor.Shape(p.Dims)) {
 			return fmt.Errorf("onnx: weights %s are %v of %v, want float32 of %v", p.Name, t.Dtype(), t.Shape(), p.Dims)
 		}
+	}
+	if o.Eight != nil && o.Eight.Plan != plan {
+		return errors.New("onnx: the network of eight bits has another plan")
 	}
 	m := model(plan, weights, o)
 	if len(m) > math.MaxInt32 {

@@ -156,27 +156,22 @@ func (r *reader) dequantize(n *nodeProto) error {
 	return r.passConstant(n, out)
 }
 
-// givesPositive reports whether no value of a layer's output can be below 0.
+// givesPositive reports whether no value of a layer's output can be below 0. Of kinds that are not named here it isn't known.
 func (r *reader) givesPositive(l net.Layer, from []*layer) bool {
+	inputs := !slices.ContainsFunc(from, func(l *layer) bool { return l == nil && !r.positive || l != nil && !l.positive })
 	switch l := l.(type) {
 	case *net.Activation:
 		return slices.Contains([]net.ActivationFunc{net.ReLU, net.ReLU6, net.Sigmoid, net.HardSigmoid}, l.Func)
-	case *net.Conv, *net.Dense, *net.BatchNorm:
-		return false
-	case *net.Scale:
-		if l.Factor < 0 {
-			return false
-		}
 	case *net.Pool:
-		if l.PoolMode() == net.L2Pool {
-			return true
-		}
+		return inputs || l.PoolMode() == net.L2Pool
 	case *net.Multiply:
-		if from[0] == from[1] {
-			return true
-		}
+		return inputs || len(from) == 2 && from[0] == from[1]
+	case *net.Scale:
+		return inputs && l.Factor >= 0
+	case *net.Flatten, *net.Dropout, *net.Add, *net.Concat:
+		return inputs
 	}
-	return !slices.ContainsFunc(from, func(l *layer) bool { return l == nil && !r.positive || l != nil && !l.positive })
+	return false
 }
 
 // rounding is how QuantizeLinear rounds a value.
