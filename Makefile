@@ -44,10 +44,13 @@ RACED = $(GO) list -f '{{.ImportPath}} {{.Dir}}' ./... | while read -r package d
 # The commands run one after the other what other packages do; these tests are of what they do at the same time.
 RACED_COMMANDS ?= Interrupt|Serve|Terminal|Hangup|Standard|Stream|Progress|TensorBoard|FindRate|GPUs|Endless|Bench$$
 
+# Long tests of numbers: what they do at the same time, others do too.
+UNRACED ?= Winograd$$|KnownLabels|FashionMNIST|ReadBack|ImportedProbabilities|ExampleLoad|MayFail$$|OwnConvolutions|EveryKernel|Epilogues|TurnValues|MuonStacks|Forms$$
+
 race: ## Run the short tests of all packages with goroutines under the race detector (needs a C compiler)
-	$(TOOL) gotestsum --format pkgname -- -vet=off -race -short -timeout 25m $$($(RACED) | grep -vE '/gputrain/(cuda(/|$$)|cmd/)')
+	$(TOOL) gotestsum --format pkgname -- -vet=off -race -short -timeout 25m -skip '$(UNRACED)' $$($(RACED) | grep -vE '/gputrain/(cuda(/|$$)|cmd/)')
 	$(TOOL) gotestsum --format pkgname -- -vet=off -race -short -timeout 25m -run '$(RACED_COMMANDS)' ./cmd/gputrain
-	$(CUDA_ENV) $(TOOL) gotestsum --format pkgname -- -vet=off -race -short -timeout 25m -tags cuda $$($(RACED) | grep -E '/gputrain/cuda(/|$$)')
+	$(CUDA_ENV) $(TOOL) gotestsum --format pkgname -- -vet=off -race -short -timeout 25m -skip '$(UNRACED)' -tags cuda $$($(RACED) | grep -E '/gputrain/cuda(/|$$)')
 
 # A build with CUDA needs a C compiler and our own declarations of CUDA, and nothing of NVIDIA's.
 CUDA_ENV = CGO_ENABLED=1 CGO_CFLAGS="-g -O2 -I$(CURDIR)/cuda/driver/include"

@@ -128,8 +128,9 @@ func summaryOf(values []float64) Summary {
 // GPU some steps before that warm up: they choose algorithms, capture graphs and copy the data. Then the weights are
 // the first ones again.
 //
-// When ctx ends, ToAccuracy returns the runs that are complete, and the context's error. If a run of the device fails, it
-// returns those before it and the error. A peer that fails is left out from then on, and a note tells why.
+// A peer that can't train the recipe on this machine is an error, before anything is trained. When ctx ends, ToAccuracy
+// returns the runs that are complete, and the context's error. If a run of the device fails, it returns those before it and the
+// error. A peer that fails is left out from then on, and a note tells why.
 func ToAccuracy(ctx context.Context, c AccuracyConfig) (*AccuracyReport, error) {
 	r := &accuracyRun{AccuracyConfig: c, ctx: ctx, began: time.Now(), left: slices.Clone(c.Peers),
 		report: &AccuracyReport{Machine: c.Machine, About: c.About, Network: c.Network.Name, Recipe: c.Recipe, Accuracy: c.Accuracy, Results: []AccuracyResult{}, Notes: []string{}}}
@@ -204,6 +205,17 @@ func (r *accuracyRun) round(number int) (err error) {
 	if samples.Test == nil {
 		return fmt.Errorf("bench: data set %s has no test set", samples.Train.Name)
 	}
+	loading := time.Since(began)
+	if number == 0 {
+		for _, name := range r.left {
+			r.step(number, name, 0, "starting")
+			check := func(_ peers.RecipeJob, path string) error { return peers.CheckRecipe(r.ctx, r.PeersDir, name, path) }
+			if err := r.withJob(recipe, samples, check); err != nil {
+				return fmt.Errorf("nothing was trained: %w", err)
+			}
+		}
+	}
+	began = time.Now()
 	run, err := r.train(number, recipe, samples)
 	if err != nil {
 		if r.Runs > 1 && r.ctx.Err() == nil {
@@ -211,18 +223,14 @@ func (r *accuracyRun) round(number int) (err error) {
 		}
 		return err
 	}
-	run.Whole = time.Since(began).Seconds()
+	run.Whole = (loading + time.Since(began)).Seconds()
 	r.add(AccuracyResult{Who: r.Subject.Name, Settings: r.Subject.Device.Name()}, run)
 	for _, name := range slices.Clone(r.left) {
 		if err := r.peer(number, name, recipe, samples); err != nil {
 			if r.ctx.Err() != nil {
 				return err
 			}
-			if errors.Is(err, peers.ErrUnavailable) {
-				r.note("Not timed: %s.", firstLine(err))
-			} else {
-				r.note("Not timed any more after seed %d: %s.", recipe.Seed, firstLine(err))
-			}
+			r.note("Not timed any more after seed %d: %s.", recipe.Seed, firstLine(err))
 			r.left = slices.DeleteFunc(r.left, func(p string) bool { return p == name })
 			r.done += float64(r.Runs - number)
 		}
@@ -321,10 +329,8 @@ func update(p net.Program, b net.Batch, size int) error {
 	return p.Update()
 }
 
-// peer lets a peer train the recipe.
-func (r *accuracyRun) peer(number int, name string, recipe net.Recipe, samples Samples) (err error) {
-	key := peerKey{name, r.Subject.place()}
-	r.step(number, key.String(), 0, "starting")
+// withJob calls f with a peer's job for the recipe and the path of its file.
+func (r *accuracyRun) withJob(recipe net.Recipe, samples Samples, f func(peers.RecipeJob, string) error) (err error) {
 	dir, err := os.MkdirTemp("", "gputrain-bench-")
 	if err != nil {
 		return err
@@ -334,29 +340,38 @@ func (r *accuracyRun) peer(number int, name string, recipe net.Recipe, samples S
 	if err != nil {
 		return err
 	}
-	job.Place, job.Threads, job.Tier = key.place, max(r.Subject.Threads, 1), r.Subject.Tier
+	job.Place, job.Threads, job.Tier = r.Subject.place(), max(r.Subject.Threads, 1), r.Subject.Tier
 	path := filepath.Join(dir, "job.json")
 	if err := job.Write(path); err != nil {
 		return err
 	}
-	run := TimedRun{Seed: recipe.Seed}
-	r.best = math.NaN()
-	began := time.Now()
-	p, err := peers.TrainRecipe(r.ctx, r.PeersDir, name, path, recipe.Epochs, func(e peers.Epoch) error {
-		run.Epochs = append(run.Epochs, e)
-		r.evaluated(e.Test)
-		r.epoch(number, key.String(), recipe, float64(e.Epoch))
+	return f(job, path)
+}
+
+// peer lets a peer train the recipe.
+func (r *accuracyRun) peer(number int, name string, recipe net.Recipe, samples Samples) error {
+	key := peerKey{name, r.Subject.place()}
+	r.step(number, key.String(), 0, "starting")
+	return r.withJob(recipe, samples, func(job peers.RecipeJob, path string) error {
+		run := TimedRun{Seed: recipe.Seed}
+		r.best = math.NaN()
+		began := time.Now()
+		p, err := peers.TrainRecipe(r.ctx, r.PeersDir, name, path, recipe.Epochs, func(e peers.Epoch) error {
+			run.Epochs = append(run.Epochs, e)
+			r.evaluated(e.Test)
+			r.epoch(number, key.String(), recipe, float64(e.Epoch))
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		run.Whole = time.Since(began).Seconds()
+		if job.Tier != "" && p.Tier != job.Tier {
+			r.note("%s is not limited to AVX2, as gputrain is here.", key)
+		}
+		r.add(AccuracyResult{Who: key.String(), Version: p.Version, Peer: true, Settings: p.Settings}, run)
 		return nil
 	})
-	if err != nil {
-		return err
-	}
-	run.Whole = time.Since(began).Seconds()
-	if job.Tier != "" && p.Tier != job.Tier {
-		r.note("%s is not limited to AVX2, as gputrain is here.", key)
-	}
-	r.add(AccuracyResult{Who: key.String(), Version: p.Version, Peer: true, Settings: p.Settings}, run)
-	return nil
 }
 
 // add adds a run to the results of who made it.

@@ -278,7 +278,6 @@ func TestPeersTrainTheRecipeToo(t *testing.T) {
 	}{
 		{"true", "", 3},
 		{`echo '{"error": "the loss became NaN"}'; exit 1`, "Not timed any more after seed 8: peer torch: the loss became NaN.", 1},
-		{`echo '{"error": "knows no mixup"}'; exit 69`, "Not timed: peer torch: knows no mixup.", 1},
 	} {
 		c := smallAccuracy(t, device{})
 		c.Runs, c.Accuracy, c.Peers, c.PeersDir = 3, 0.5, []string{"torch"}, recipePeers(t, fail.text)
@@ -310,6 +309,16 @@ func TestPeersTrainTheRecipeToo(t *testing.T) {
 		if !(run.Whole > 0) {
 			t.Errorf("whole %v", run.Whole)
 		}
+	}
+}
+
+// A peer that can't take part says so before the device trains.
+func TestPeersAreCheckedFirst(t *testing.T) {
+	c := smallAccuracy(t, device{})
+	c.Runs, c.Recipe.Seed, c.Peers, c.PeersDir = 1, 8, []string{"torch"}, recipePeers(t, `echo '{"error": "knows no mixup"}'; exit 69`)
+	r, err := ToAccuracy(t.Context(), c)
+	if !errors.Is(err, peers.ErrUnavailable) || !strings.Contains(err.Error(), "nothing was trained: peer torch: knows no mixup") || len(r.Results) != 0 {
+		t.Errorf("%d results, error %v", len(r.Results), err)
 	}
 }
 

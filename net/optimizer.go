@@ -35,9 +35,9 @@ const (
 	// L2 norm (plus 1e-7), and Iterations times, U = a*U + (b*A + c*A*A)*U with A = U*U'
 	// and the numbers a, b and c of [NewtonSchulz]. This moves all singular values of U
 	// towards 1. At last w -= lr*s*U with s = sqrt(max(1, rows/columns)). With Rescale, s
-	// is 1, and before each update w is multiplied by sqrt(rows)/(its L2 norm plus 1e-7)
-	// (Jordan et al., "Muon", 2024; Rescale is of airbench94_muon, where nothing is added,
-	// so that a matrix of zeros becomes NaN).
+	// is 1, and before the decay and the update w is multiplied by sqrt(rows)/(its L2 norm
+	// plus 1e-7) (Jordan et al., "Muon", 2024; Rescale is of airbench94_muon, where nothing
+	// is added, so that a matrix of zeros becomes NaN).
 	Muon Method = "muon"
 )
 
@@ -82,8 +82,8 @@ type Group struct {
 	// HiddenMatrices or Body.
 	Params string `json:"params"`
 	// Factor multiplies the learning rate of the rule that the parameters have, and so also a
-	// decay apart from the gradient. It is at least 0. If the group has a rule of its own,
-	// it is 0.
+	// decay apart from the gradient. It is above 0; [Network.Freeze] keeps parameters as they
+	// are. If the group has a rule of its own, it is 0.
 	Factor float64 `json:"factor,omitempty"`
 	// Rule is the group's own, if it has a Method. Its weight decay is for all parameters
 	// of the group. Without a Method, only Steps may be set.
@@ -410,8 +410,10 @@ func (g Group) check() error {
 		return fmt.Errorf("optimiser: the group %s has settings, but no method", g.Params)
 	case g.Steps < 0:
 		return fmt.Errorf("optimiser: a group's steps must be at least 0, got %d", g.Steps)
-	case !(g.Factor >= 0 && g.Factor < 1e6):
-		return fmt.Errorf("optimiser: the factor of %s must be at least 0 and less than 1e+06, got %v", g.Params, g.Factor)
+	case g.Factor == 0:
+		return fmt.Errorf("optimiser: the group %s has neither a method nor a factor above 0; parameters that shall stay as they are can be frozen", g.Params)
+	case !(g.Factor > 0 && g.Factor < 1e6):
+		return fmt.Errorf("optimiser: the factor of %s must be above 0 and less than 1e+06, got %v", g.Params, g.Factor)
 	}
 	return nil
 }

@@ -133,8 +133,9 @@ func TestOptimizerCheck(t *testing.T) {
 		{"exponential to nothing", with(sgd, func(o *Optimizer) { o.Schedule = Schedule{Method: ExponentialRate, Total: 5, Start: 1} }), "needs a start and an end above 0"},
 		{"exponential without steps", with(sgd, func(o *Optimizer) { o.Schedule = Schedule{Method: ExponentialRate, Start: 1, Final: 1} }), "more steps in total"},
 		{"factors", with(sgd, func(o *Optimizer) {
-			o.Groups = []Group{{Params: "*.bias", Factor: 0}, {Params: "dense?.*", Factor: 64}}
+			o.Groups = []Group{{Params: "*.bias", Factor: 0.5}, {Params: "dense?.*", Factor: 64}}
 		}), ""},
+		{"no factor", with(sgd, func(o *Optimizer) { o.Groups = []Group{{Params: "*.bias", Epochs: 3}} }), "the group *.bias has neither a method nor a factor above 0"},
 		{"factor below 0", with(sgd, func(o *Optimizer) { o.Groups = []Group{{Params: "*.bias", Factor: -1}} }), "the factor of *.bias must be"},
 		{"factor NaN", with(sgd, func(o *Optimizer) { o.Groups = []Group{{Params: "*.bias", Factor: nan}} }), "the factor of *.bias must be"},
 		{"a group's rule", with(sgd, func(o *Optimizer) { o.Groups = []Group{{Params: "*", Rule: adam.Rule}} }), ""},
@@ -212,7 +213,7 @@ func TestGroups(t *testing.T) {
 		{[]Group{{Params: "head.*", Factor: 10}}, map[string]float64{"head.weight": 10, "head.bias": 10}},
 		{[]Group{{Params: "batchnorm.bias", Factor: 64}}, map[string]float64{"batchnorm1.bias": 64}},
 		{[]Group{{Params: "dense.weight", Factor: 2}}, map[string]float64{"dense1.weight": 2, "head.weight": 2}},
-		{[]Group{{Params: "*.bias", Factor: 0}}, map[string]float64{"conv1.bias": 0, "batchnorm1.bias": 0, "dense1.bias": 0, "head.bias": 0}},
+		{[]Group{{Params: "*.bias", Factor: 7}}, map[string]float64{"conv1.bias": 7, "batchnorm1.bias": 7, "dense1.bias": 7, "head.bias": 7}},
 		// The first that matches counts.
 		{[]Group{{Params: "head.bias", Factor: 3}, {Params: "*.bias", Factor: 0.5}, {Params: "*", Factor: 2}}, map[string]float64{
 			"head.bias": 3, "conv1.bias": 0.5, "batchnorm1.bias": 0.5, "dense1.bias": 0.5,

@@ -202,6 +202,10 @@ func TestParseRecipe(t *testing.T) {
 		`{"epochs": 1, "batch": 2, "epoch": 3}`: `recipe: unknown field "epoch"`, `{"epochs": 1}`: "recipe: batch size must be from 1 to 2147483647, got 0",
 		`{"epochs": 1, "batch": 2}`: `recipe: optimiser: unknown method "" (want sgd, adam, adamw, lion or muon)`, `[]`: "recipe: want an object, got a list",
 		`{"epochs": "3"}`: "recipe: epochs: want a whole number, got text", `{"optimizer": {"learning_rate": [1]}}`: "recipe: optimizer.learning_rate: want a number, got a list",
+		`{"epochs": 1, "batch": 2, "optimizer": {"method": "sgd"}, "results": [{"accuracy": 99.5, "least": 99, "runs": 3, "seconds": 5}]}`: "recipe: results[0]: accuracy and least must be from 0 to 1, and least the smaller one, got 99.5 and 99",
+		`{"epochs": 1, "batch": 2, "optimizer": {"method": "sgd"}, "results": [{"accuracy": 0.5, "least": 0.6, "runs": 3, "seconds": 5}]}`:  "recipe: results[0]: accuracy and least must be from 0 to 1, and least the smaller one, got 0.5 and 0.6",
+		`{"epochs": 1, "batch": 2, "optimizer": {"method": "sgd"}, "results": [{"accuracy": 0.5, "least": 0.5, "seconds": 5}]}`:             "recipe: results[0]: runs must be at least 1, got 0",
+		`{"epochs": 1, "batch": 2, "optimizer": {"method": "sgd"}, "results": [{"accuracy": 0.5, "least": 0.5, "runs": 3}]}`:                "recipe: results[0]: seconds must be above 0, got 0",
 		`{"seed": -1}`: "recipe: seed: want a whole number of at least 0, got -1", "{\n\"epochs\": 3,\n}": `recipe: not valid JSON: line 3 has an unexpected "}"`,
 	} {
 		if r, err := ParseRecipe(strings.NewReader(text)); err == nil || err.Error() != want || !reflect.DeepEqual(r, RecipeFile{}) {

@@ -33,6 +33,18 @@ type RecipeResult struct {
 	Date     string  `json:"date"`     // of the runs, such as "2026-11-30"
 }
 
+func (r RecipeResult) check() error {
+	switch {
+	case !(r.Accuracy >= 0 && r.Accuracy <= 1) || !(r.Least >= 0 && r.Least <= r.Accuracy):
+		return fmt.Errorf("accuracy and least must be from 0 to 1, and least the smaller one, got %v and %v", r.Accuracy, r.Least)
+	case r.Runs < 1:
+		return fmt.Errorf("runs must be at least 1, got %d", r.Runs)
+	case !(r.Seconds > 0):
+		return fmt.Errorf("seconds must be above 0, got %v", r.Seconds)
+	}
+	return nil
+}
+
 //go:embed recipes
 var recipeFiles embed.FS
 
@@ -101,6 +113,11 @@ func ParseRecipe(r io.Reader) (RecipeFile, error) {
 	}
 	if err := out.Check(); err != nil {
 		return RecipeFile{}, err
+	}
+	for i, result := range out.Results {
+		if err := result.check(); err != nil {
+			return RecipeFile{}, fmt.Errorf("recipe: results[%d]: %w", i, err)
+		}
 	}
 	if len(out.Optimizer.Groups) == 0 {
 		out.Optimizer.Groups = nil // as a checkpoint has it, where "groups": [] leaves nothing

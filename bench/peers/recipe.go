@@ -84,31 +84,60 @@ func (j RecipeJob) Write(path string) error {
 	return os.WriteFile(path, append(b, '\n'), 0o644)
 }
 
+// CheckRecipe starts a peer on a job as [TrainRecipe] does, and ends it before its first step. The error says why it can't
+// train the recipe here, ErrUnavailable included.
+func CheckRecipe(ctx context.Context, dir, name, job string) error {
+	p, err := startRecipe(ctx, dir, name, job)
+	if err != nil {
+		return err
+	}
+	p.kill()
+	return nil
+}
+
+func (p *Peer) kill() {
+	_ = p.cmd.Process.Kill() // fails only if the peer has ended
+	_ = p.Close()            // says that it was killed
+}
+
+// startRecipe starts a peer on the job of a recipe, and returns when it has told who it is.
+func startRecipe(ctx context.Context, dir, name, job string) (*Peer, error) {
+	run, err := filepath.Abs(filepath.Join(dir, "run"))
+	if err != nil {
+		return nil, err
+	}
+	return greeted(name, exec.CommandContext(ctx, run, name, job, "recipe"))
+}
+
+// greeted starts cmd as a peer, and returns when it has told who it is.
+func greeted(name string, cmd *exec.Cmd) (*Peer, error) {
+	p, err := begin(name, cmd)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.hello(); err != nil {
+		return nil, errors.Join(err, p.Close())
+	}
+	return p, nil
+}
+
 // TrainRecipe lets a peer train a recipe. dir is the folder of this package, name is one of RecipeNames, and job is the
 // path of a job file for that recipe's number of epochs. each is called at the end of each epoch; an error that it
 // returns ends the run. The result is the peer, which is closed: its Version and Settings can be read. The error is
 // ErrUnavailable if the peer can't train such a recipe here. When ctx ends, the peer is killed.
 func TrainRecipe(ctx context.Context, dir, name, job string, epochs int, each func(Epoch) error) (*Peer, error) {
-	run, err := filepath.Abs(filepath.Join(dir, "run"))
+	p, err := startRecipe(ctx, dir, name, job)
 	if err != nil {
 		return nil, err
 	}
-	return trainRecipe(name, exec.CommandContext(ctx, run, name, job, "recipe"), epochs, each)
+	return p.train(epochs, each)
 }
 
-// trainRecipe runs cmd as a peer that trains a recipe.
-func trainRecipe(name string, cmd *exec.Cmd, epochs int, each func(Epoch) error) (*Peer, error) {
-	p, err := begin(name, cmd)
-	if err != nil {
-		return nil, err
-	}
+// train reads the epochs of a recipe.
+func (p *Peer) train(epochs int, each func(Epoch) error) (*Peer, error) {
 	fail := func(err error) (*Peer, error) {
-		_ = p.cmd.Process.Kill() // fails only if the peer has ended
-		_ = p.Close()            // says that it was killed
+		p.kill()
 		return nil, err
-	}
-	if err := p.hello(); err != nil {
-		return nil, errors.Join(err, p.Close())
 	}
 	for want := 1; want <= epochs; want++ {
 		l, err := p.next()
@@ -116,7 +145,7 @@ func trainRecipe(name string, cmd *exec.Cmd, epochs int, each func(Epoch) error)
 			return nil, errors.Join(err, p.Close())
 		}
 		if l.Trained == nil || l.Trained.Epoch != want {
-			return fail(fmt.Errorf("peer %s: a line that is not of epoch %d: %s", name, want, p.out.Text()))
+			return fail(fmt.Errorf("peer %s: a line that is not of epoch %d: %s", p.Name, want, p.out.Text()))
 		}
 		if err := each(*l.Trained); err != nil {
 			return fail(err)

@@ -359,10 +359,13 @@ func recipeScript(t *testing.T, text string) (*Peer, []Epoch, error) {
 		t.Skip("no sh to write a peer in")
 	}
 	var epochs []Epoch
-	p, err := trainRecipe("sh", exec.CommandContext(t.Context(), "sh", "-c", text), 2, func(e Epoch) error {
-		epochs = append(epochs, e)
-		return nil
-	})
+	p, err := greeted("sh", exec.CommandContext(t.Context(), "sh", "-c", text))
+	if err == nil {
+		p, err = p.train(2, func(e Epoch) error {
+			epochs = append(epochs, e)
+			return nil
+		})
+	}
 	return p, epochs, err
 }
 
@@ -393,9 +396,25 @@ func TestPeerTrainsARecipe(t *testing.T) {
 		t.Errorf("a peer that can't: %v", err)
 	}
 	stop := errors.New("enough")
-	_, err = trainRecipe("sh", exec.CommandContext(context.Background(), "sh", "-c", hello+fmt.Sprintf(epochLine, 1)+"exec sleep 60"), 2, func(Epoch) error { return stop })
-	if !errors.Is(err, stop) {
+	p, err = greeted("sh", exec.CommandContext(context.Background(), "sh", "-c", hello+fmt.Sprintf(epochLine, 1)+"exec sleep 60"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err = p.train(2, func(Epoch) error { return stop }); !errors.Is(err, stop) {
 		t.Errorf("a run that is stopped: %v", err)
+	}
+	dir := t.TempDir()
+	for _, c := range []struct{ script, want string }{
+		{`[ "$*" = "torch /job recipe" ] || exit 1; echo '{"peer":"torch","version":"5","settings":"plain"}'; exec sleep 60`, ""},
+		{`echo '{"error":"knows no mixup"}'; exit 69`, "knows no mixup"},
+	} {
+		if err := os.WriteFile(filepath.Join(dir, "run"), []byte("#!/bin/sh\n"+c.script), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		err := CheckRecipe(t.Context(), dir, "torch", "/job")
+		if c.want == "" && err != nil || c.want != "" && (!errors.Is(err, ErrUnavailable) || !strings.Contains(err.Error(), c.want)) {
+			t.Errorf("%s: %v, want %q", c.script, err, c.want)
+		}
 	}
 }
 

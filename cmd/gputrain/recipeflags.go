@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"math"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -154,7 +153,7 @@ func recipeFlags() []recipeFlag {
 		number("epsilon", optimizer, "`X`: added to the root of the second moment; adam, adamw", func(r *net.Recipe) *float64 { return &r.Optimizer.Lead().Epsilon }, having("epsilon")...),
 		whole("iterations", optimizer, "make a matrix's directions alike in `N` iterations; muon (5)", func(r *net.Recipe) *int { return &r.Optimizer.Lead().Iterations }, having("iterations")...),
 		yes("rescale", optimizer, "scale a layer's weights to a mean square of 1 per filter before each update; muon", func(r *net.Recipe) *bool { return &r.Optimizer.Lead().Rescale }, having("rescale")...),
-		also("wd", number("weight-decay", optimizer, "`X`: decay of convolution and dense weights: L2 (added to the gradient) in sgd and adam, decoupled in others", func(r *net.Recipe) *float64 { return &r.Optimizer.Lead().WeightDecay })),
+		also("wd", number("weight-decay", optimizer, "`X`: decay of convolution and dense weights (of muon's alone): L2 (added to the gradient) in sgd and adam, decoupled in others", func(r *net.Recipe) *float64 { return &r.Optimizer.Lead().WeightDecay })),
 		number("clip-norm", optimizer, "scale gradients down to a norm of `X`; 0 does not", func(r *net.Recipe) *float64 { return &r.Optimizer.ClipNorm }),
 
 		word("schedule", schedule, "`NAME`: "+orList(scheduleNames), setSchedule),
@@ -189,7 +188,7 @@ func augmentation(name string) (a net.Augment, err error) {
 	if a, ok := net.AugmentationNamed(name); ok || name == "" {
 		return a, nil
 	}
-	err = readSetting("augment", name, augmentNames(), func(f io.Reader) (err error) {
+	err = readSetting("--augment", name, augmentNames(), func(f io.Reader) (err error) {
 		if a, err = net.ParseAugment(f); a.Name == "" {
 			a.Name = fileTitle(name)
 		}
@@ -198,14 +197,14 @@ func augmentation(name string) (a net.Augment, err error) {
 	return a, err
 }
 
-// readSetting reads the file that a flag names instead of one of its choices.
-func readSetting(flag, name string, choices []string, parse func(io.Reader) error) error {
+// readSetting reads the file that is named instead of one of the choices.
+func readSetting(what, name string, choices []string, parse func(io.Reader) error) error {
 	f, err := os.Open(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		if filepath.Ext(name) == ".json" {
-			return fmt.Errorf("--%s: there is no file %s", flag, name)
+			return fmt.Errorf("%s: there is no file %s", what, name)
 		}
-		return usagef("--%s: unknown %q%s; want %s, or a JSON file", flag, name, suggest(name, choices), orList(choices))
+		return usagef("%s: unknown %q%s; want %s, or a JSON file", what, name, suggest(name, choices), orList(choices))
 	}
 	if err != nil {
 		return fileError(name, err)
@@ -292,23 +291,26 @@ func setOptimizer(name string, r *net.Recipe) error {
 		return nil
 	}
 	groups := slices.DeleteFunc(slices.Clone(o.Groups), func(g net.Group) bool { return g.Method != "" })
-	var fresh net.Optimizer
-	switch net.Method(name) {
-	case net.SGD:
-		fresh = net.SGDDefault(was.LearningRate)
-	case net.Lion:
-		fresh = net.LionDefault(was.LearningRate)
-	case net.Muon:
-		fresh = net.MuonDefault(was.LearningRate, was.LearningRate/adamShare)
-		fresh.Groups[0].WeightDecay = was.WeightDecay
-	default:
-		fresh = net.AdamDefault(was.LearningRate)
-		fresh.Method = net.Method(name)
-	}
+	fresh := usualOptimizer(net.Method(name), was.LearningRate)
 	fresh.ClipNorm, fresh.Schedule, fresh.Groups = o.ClipNorm, o.Schedule, append(groups, fresh.Groups...)
 	*o = fresh
 	r.Optimizer.Lead().WeightDecay = was.WeightDecay
 	return nil
+}
+
+// usualOptimizer returns an optimiser with its usual settings.
+func usualOptimizer(m net.Method, rate float64) net.Optimizer {
+	switch m {
+	case net.SGD:
+		return net.SGDDefault(rate)
+	case net.Lion:
+		return net.LionDefault(rate)
+	case net.Muon:
+		return net.MuonDefault(rate, rate/adamShare)
+	}
+	o := net.AdamDefault(rate)
+	o.Method = m
+	return o
 }
 
 // setWatch sets what the recipe watches. The default has no name, so it stays unnamed.
@@ -512,15 +514,15 @@ func batchText(r net.Recipe) string {
 	return fmt.Sprintf("batch %d x %d", r.SamplesPerStep()/r.Batch, r.Batch)
 }
 
-// describeRecipe tells in one line how a network is trained.
+// describeRecipe tells in one line how a network is trained. Settings that are the usual ones of their method are left out.
 func describeRecipe(r net.Recipe) string {
 	o := r.Optimizer
 	parts := append([]string{
 		fmt.Sprintf("%s, %s", counted(r.Epochs, "epoch"), batchText(r)),
 		fmt.Sprintf("%s, learning rate %v", r.Optimizer.Lead().Method, r.Optimizer.Lead().LearningRate),
 	}, stepSettings(r)...)
-	if s := scheduleName(o.Schedule.Method); s != "constant" {
-		parts = append(parts, s+" schedule")
+	if s := o.Schedule; scheduleName(s.Method) != "constant" {
+		parts = append(parts, scheduleName(s.Method)+" schedule"+describeShares(r))
 	}
 	if r.WarmupEpochs != 0 {
 		parts = append(parts, fmt.Sprintf("warm-up %v", r.WarmupEpochs))
@@ -532,10 +534,20 @@ func describeRecipe(r net.Recipe) string {
 		parts = append(parts, "local statistics")
 	}
 	if l := r.Lookahead; l.Every != 0 {
-		parts = append(parts, fmt.Sprintf("lookahead every %s", counted(l.Every, "step")))
+		share := fmt.Sprint(l.Start)
+		if l.Final != l.Start {
+			share = fmt.Sprintf("%v to %v", l.Start, l.Final)
+		}
+		parts = append(parts, fmt.Sprintf("lookahead every %s (%s)", counted(l.Every, "step"), share))
 	}
 	if r.Average != 0 {
 		parts = append(parts, fmt.Sprintf("averaged weights %v", r.Average))
+	}
+	switch {
+	case r.EvaluateEvery >= r.Epochs && r.Epochs > 1:
+		parts = append(parts, "evaluated at the end")
+	case r.EvaluateEvery > 1:
+		parts = append(parts, fmt.Sprintf("evaluated every %d epochs", r.EvaluateEvery))
 	}
 	if r.Views != net.OneView {
 		parts = append(parts, map[net.Views]string{net.MirrorView: "two views", net.SixViews: "six views"}[r.Views])
@@ -544,6 +556,61 @@ func describeRecipe(r net.Recipe) string {
 		parts = append(parts, fmt.Sprintf("patience %d", r.Patience))
 	}
 	return strings.Join(append(parts, fmt.Sprintf("seed %d", r.Seed)), ", ")
+}
+
+// describeShares tells the numbers of a schedule that aren't its usual ones, in brackets; "" if there are none.
+func describeShares(r net.Recipe) string {
+	s, usual := r.Optimizer.Schedule, net.Recipe{Epochs: r.Epochs}
+	if err := setSchedule(scheduleName(s.Method), &usual); err != nil {
+		panic("BUG: " + err.Error())
+	}
+	var parts []string
+	for _, n := range []struct {
+		name      string
+		is, usual float64
+	}{
+		{"start", s.Start, usual.Optimizer.Schedule.Start}, {"peak", s.Peak, usual.Optimizer.Schedule.Peak}, {"final", s.Final, usual.Optimizer.Schedule.Final},
+		{"factor", s.Factor, usual.Optimizer.Schedule.Factor}, {"step epochs", r.StepEpochs, usual.StepEpochs},
+	} {
+		if n.is != n.usual {
+			parts = append(parts, fmt.Sprintf("%s %v", n.name, n.is))
+		}
+	}
+	return inBrackets(parts)
+}
+
+// inBrackets returns a list in brackets, after a space; "" for none.
+func inBrackets(parts []string) string {
+	if parts == nil {
+		return ""
+	}
+	return " (" + strings.Join(parts, ", ") + ")"
+}
+
+// ruleSettings returns the settings of a rule, beside its learning rate, that differ from those of another.
+func ruleSettings(r, than net.Rule) (parts []string) {
+	add := func(name string, is, other any) {
+		if is != other {
+			parts = append(parts, fmt.Sprintf("%s %v", name, is))
+		}
+	}
+	yes := func(name string, is, other bool) {
+		switch {
+		case is && !other:
+			parts = append(parts, name)
+		case other && !is:
+			parts = append(parts, "no "+name)
+		}
+	}
+	add("momentum", r.Momentum, than.Momentum)
+	yes("Nesterov", r.Nesterov, than.Nesterov)
+	add("beta1", r.Beta1, than.Beta1)
+	add("beta2", r.Beta2, than.Beta2)
+	add("epsilon", r.Epsilon, than.Epsilon)
+	add("iterations", r.Iterations, than.Iterations)
+	yes("rescaled", r.Rescale, than.Rescale)
+	add("weight decay", r.WeightDecay, than.WeightDecay)
+	return parts
 }
 
 // describeSteps tells in one line what makes a step, without the learning rate.
@@ -556,27 +623,31 @@ func describeSteps(r net.Recipe) string {
 // learning rate.
 func stepSettings(r net.Recipe) (parts []string) {
 	o, rule := r.Optimizer, r.Optimizer.Lead()
-	if rule.Momentum != 0 {
-		parts = append(parts, fmt.Sprintf("momentum %v", rule.Momentum))
-	}
-	if rule.Nesterov {
-		parts = append(parts, "Nesterov")
-	}
+	usual := usualOptimizer(rule.Method, 1)
+	usually := *usual.Lead()
+	usually.Momentum, usually.Nesterov = 0, false // always told
+	parts = append(parts, ruleSettings(*rule, usually)...)
 	for _, g := range o.Groups {
 		text := fmt.Sprintf("%s by %s at %v", g.Params, g.Method, g.LearningRate)
 		switch {
 		case g.Params == net.HiddenMatrices && g.Method != "":
 			text = fmt.Sprintf("all else by %s at %v", o.Method, o.LearningRate)
+			text += inBrackets(ruleSettings(o.Rule, usualOptimizer(o.Method, 1).Rule))
 		case g.Method == "":
 			text = fmt.Sprintf("rate of %s x %v", g.Params, g.Factor)
+		case g.Method == rule.Method:
+			text += inBrackets(ruleSettings(g.Rule, *rule))
+		default:
+			of := usualOptimizer(g.Method, 1)
+			text += inBrackets(ruleSettings(g.Rule, *of.Lead()))
 		}
 		if g.Epochs > 0 {
-			text += fmt.Sprintf(" for %s", counted(int(math.Ceil(g.Epochs)), "epoch"))
+			text += " for 1 epoch"
+			if g.Epochs != 1 {
+				text = strings.TrimSuffix(text, "1 epoch") + fmt.Sprintf("%v epochs", g.Epochs)
+			}
 		}
 		parts = append(parts, text)
-	}
-	if rule.WeightDecay != 0 {
-		parts = append(parts, fmt.Sprintf("weight decay %v", rule.WeightDecay))
 	}
 	if o.ClipNorm != 0 {
 		parts = append(parts, fmt.Sprintf("clip norm %v", o.ClipNorm))

@@ -93,6 +93,9 @@ func (a *app) recipesShow(c *cli.Context) error {
 	}
 	if c.Bool("json") {
 		r.Results = nil // they would not be those of a changed recipe
+		if _, builtIn := net.RecipeNamed(r.Name); builtIn {
+			r.Name = "" // a file's recipe is called as the file
+		}
 		return a.printJSON(r, "  ")
 	}
 	var f facts

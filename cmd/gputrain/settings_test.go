@@ -31,7 +31,7 @@ func TestTrainSettings(t *testing.T) {
 	out := must(t, settings("--epochs", "1")...)
 	for _, want := range []string{
 		"\nRecipe  tutorial: 1 epoch, batch 20, adam, learning rate 0.02, rate of dense1.* x 0.5, rate of *.bias x 2, mine augmentation, label smoothing 0.1, " +
-			"balanced classes, exponential schedule, last images dropped, averaged weights 0.9, two views, seed 1\n",
+			"balanced classes, exponential schedule (final 0.5), last images dropped, averaged weights 0.9, two views, seed 1\n",
 		"  top 3: 0.",
 	} {
 		if !strings.Contains(out, want) {
@@ -126,9 +126,9 @@ func TestOptimizerFlags(t *testing.T) {
 	write(t, "two.json", `{"name": "two", "input": {"channels": 1, "height": 28, "width": 28},
 		"layers": [{"type": "flatten"}, {"type": "dense", "units": 9}, {"type": "activation", "func": "relu"}, {"type": "dense", "units": 10}]}`)
 	for _, c := range []struct{ name, flags, want string }{
-		{"lion", "--optimizer lion --lr 0.001 --beta2 0.95 --lookahead 2", "lion, learning rate 0.001, lookahead every 2 steps"},
+		{"lion", "--optimizer lion --lr 0.001 --beta2 0.95 --lookahead 2", "lion, learning rate 0.001, beta2 0.95, lookahead every 2 steps (0.5)"},
 		{"muon", "--optimizer muon --lr 0.05 --momentum 0.8 --iterations 3 --rescale --wd 0.01 --schedule linear --peak 0 --rate-factor *.bias=2",
-			"muon, learning rate 0.05, momentum 0.8, Nesterov, rate of *.bias x 2, all else by adam at 0.005, weight decay 0.01, linear schedule"},
+			"muon, learning rate 0.05, momentum 0.8, Nesterov, iterations 3, rescaled, weight decay 0.01, rate of *.bias x 2, all else by adam at 0.005, linear schedule (peak 0)"},
 	} {
 		train := append([]string{"train", "--device", "reference", "--model", "two.json", "--limit", "100", "--epochs", "2", "--run", c.name}, strings.Fields(c.flags)...)
 		if out, want := must(t, train...), "\nRecipe  tutorial: 2 epochs, batch 50, "+c.want+", seed 1\n"; !strings.Contains(out, want) {
@@ -164,14 +164,36 @@ func TestRecipes(t *testing.T) {
 		}
 		write(t, "own.json", must(t, "recipes", "show", r.Name, "--json"))
 		own, err := loadRecipe("own.json")
-		if r.Results = nil; err != nil || !reflect.DeepEqual(own, r) {
+		if r.Name, r.Results = "own", nil; err != nil || !reflect.DeepEqual(own, r) {
 			t.Errorf("%s came back as %+v (%v)", r.Name, own, err)
 		}
+	}
+	for name, want := range map[string]string{
+		"cifar94": "8 epochs, batch 2000, sgd, learning rate 1.656, momentum 0.85, Nesterov, weight decay 0.002415, " +
+			"whiten.bias by sgd at 106 (weight decay 3.77e-05) for 3 epochs, batchnorm.bias by sgd at 106 (weight decay 3.77e-05), " +
+			"conv.weight by muon at 0.24 (momentum 0.6, iterations 3, rescaled), own augmentation, label smoothing 0.2, " +
+			"linear schedule (start 0, peak 0), last images dropped, evaluated at the end, six views, seed 1",
+		"cifar96":    "linear schedule (start 0.2, peak 0.23, final 0.07), last images dropped, lookahead every 5 steps (1 to 0.2262), evaluated at the end,",
+		"fashion":    "iterations 3, rescaled, all else by adam at 0.005 (beta2 0.99),",
+		"mnist-best": "linear schedule (peak 0.2), evaluated every 4 epochs,",
+		"photos":     "one-cycle schedule (peak 0.2, final 0.001), seed 1",
+	} {
+		if out := must(t, "recipes", "show", name); !strings.Contains(out, want) {
+			t.Errorf("recipes show %s lacks %q:\n%s", name, want, out)
+		}
+	}
+	write(t, "own.json", `{"name": "mine", "epochs": 4, "batch": 5, "optimizer": {"method": "sgd", "learning_rate": 0.1, "momentum": 0.9, "nesterov": true,
+		"groups": [{"params": "conv1.*", "factor": 0.5, "epochs": 1.5}, {"params": "*.bias", "method": "sgd", "learning_rate": 1, "epochs": 1}]}}`)
+	if out, want := must(t, "recipes", "show", "own.json"), "rate of conv1.* x 0.5 for 1.5 epochs, *.bias by sgd at 1 (momentum 0, no Nesterov) for 1 epoch,"; !strings.Contains(out, want) {
+		t.Errorf("recipes show own.json lacks %q:\n%s", want, out)
+	}
+	if out := must(t, "recipes", "show", "own.json", "--json"); !strings.Contains(out, `"name": "mine"`) {
+		t.Errorf("a file's recipe loses its name:\n%s", out)
 	}
 	if lines := strings.Count(must(t, "recipes", "--json"), "\n"); lines != len(net.Recipes()) {
 		t.Errorf("recipes --json prints %d lines", lines)
 	}
-	refuses(t, exitUsage, `--recipe: unknown "fats" (did you mean fast?); want `+orList(recipeNames())+", or a JSON file", "recipes", "show", "fats")
+	refuses(t, exitUsage, `recipe: unknown "fats" (did you mean fast?); want `+orList(recipeNames())+", or a JSON file", "recipes", "show", "fats")
 	refuses(t, exitUsage, "recipes show takes one argument, a recipe's name or file; see gputrain recipes show --help", "recipes", "show")
 
 	// A recipe's file names a model beside it, and data.

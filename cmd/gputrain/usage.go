@@ -42,6 +42,9 @@ func unknownCommand(word string, commands []*cli.Command, parent string) error {
 		names = append(names, c.Name)
 	}
 	meant := suggest(word, names)
+	if meant == "" && slices.Contains(names, "show") {
+		meant = fmt.Sprintf(" (did you mean %s show %s?)", parent, word)
+	}
 	for _, f := range foreignCommands {
 		if f.parent == parent && slices.Contains(strings.Fields(f.names), strings.ToLower(word)) {
 			meant = fmt.Sprintf(" (did you mean %s?)", f.use)

@@ -173,14 +173,13 @@ func TestFactors(t *testing.T) {
 			continue // they have rates of their own
 		}
 		slow := o
-		slow.Groups = []net.Group{{Params: "dense*.weight", Factor: 0.25}, {Params: "batchnorm.bias", Factor: 0}}
-		quarter := o
+		slow.Groups = []net.Group{{Params: "dense*.weight", Factor: 0.25}, {Params: "batchnorm.bias", Factor: 4}}
+		quarter, fourfold := o, o
 		quarter.LearningRate /= 4
+		fourfold.LearningRate *= 4
 		var after []net.State
-		var start net.State
-		for _, o := range []net.Optimizer{o, slow, quarter} {
+		for _, o := range []net.Optimizer{o, slow, quarter, fourfold} {
 			p := compile(t, network, net.Options{Batch: 4, Optimizer: o, Seed: 3})
-			start = state(t, p)
 			step(t, p, all(data))
 			after = append(after, state(t, p))
 		}
@@ -190,8 +189,8 @@ func TestFactors(t *testing.T) {
 			switch slow.For(p.Plan(), q).LearningRate / o.LearningRate {
 			case 0.25:
 				want = after[2].Params[q.Name]
-			case 0:
-				want = start.Params[q.Name]
+			case 4:
+				want = after[3].Params[q.Name]
 			}
 			approx.Check(t, name+": "+q.Name, after[1].Params[q.Name].Float32s(), want.Float32s(), exact)
 		}
