@@ -18,7 +18,8 @@ import (
 // The kernels for arm64 come from the same programs as those for amd64. There the programs run with registers of four lanes,
 // of which there are 32, and write AVX instructions for them. When avo has given registers to all values, translate replaces
 // each instruction by the one or the few that do the same with NEON. Where NEON can do better than its translation, a program
-// asks for an instruction that only NEON has: addTimesLane.
+// asks for an instruction that only NEON has: addTimesLane. At last, joinAccesses makes one instruction of loads, or of stores,
+// that lie side by side.
 //
 // A general register of amd64 is the one with its number: RAX is R0, R15 is R15. R16 holds an address that takes more than
 // one instruction, and V31 a vector from memory that an instruction of AVX would take from there itself. Constants lie where R17
@@ -100,18 +101,23 @@ const (
 
 // translation is the code of one function.
 type translation struct {
-	fn     *ir.Function
-	nodes  []ir.Node
-	works  map[*ir.Instruction]work
-	held   map[int]uint32  // registers that hold a constant, by its place
-	masks  map[uint32]bool // registers in which all bits of a lane are equal
-	flags  bool            // the instruction behind this one is a conditional jump
-	labels int
+	fn       *ir.Function
+	nodes    []ir.Node
+	works    map[*ir.Instruction]work
+	accesses map[*ir.Instruction]access
+	pairs    map[*ir.Instruction]bool // loads and stores of two vectors
+	held     map[int]uint32           // registers that hold a constant, by its place
+	masks    map[uint32]bool          // registers in which all bits of a lane are equal
+	flags    bool                     // the instruction behind this one is a conditional jump
+	labels   int
 }
 
 // translate replaces the instructions of a function by those of arm64.
 func translate(fn *ir.Function) error {
-	t := &translation{fn: fn, works: map[*ir.Instruction]work{}, held: map[int]uint32{}, masks: map[uint32]bool{}}
+	t := &translation{
+		fn: fn, works: map[*ir.Instruction]work{}, accesses: map[*ir.Instruction]access{}, pairs: map[*ir.Instruction]bool{},
+		held: map[int]uint32{}, masks: map[uint32]bool{},
+	}
 	t.holdConstants()
 	if fn.LocalSize > 0 {
 		fn.AllocLocal(8) // see address
@@ -132,8 +138,9 @@ func translate(fn *ir.Function) error {
 		}
 		t.noteMasks(in)
 	}
+	t.joinAccesses()
 	fn.Nodes = t.nodes
-	loopsOf(fn, t.works)
+	loopsOf(fn, t.works, t.pairs)
 	return nil
 }
 
@@ -188,13 +195,14 @@ func (t *translation) noteMasks(in *ir.Instruction) {
 }
 
 // emit writes an instruction of Go's assembler.
-func (t *translation) emit(w work, opcode string, operands ...string) {
+func (t *translation) emit(w work, opcode string, operands ...string) *ir.Instruction {
 	in := &ir.Instruction{Opcode: opcode}
 	if len(operands) > 0 {
 		in.Operands = []Op{text(strings.Join(operands, ", "))}
 	}
 	t.works[in] = w
 	t.nodes = append(t.nodes, in)
+	return in
 }
 
 // word writes an instruction that Go's assembler doesn't know, with its name behind it as ARM writes it.
@@ -291,11 +299,13 @@ func (t *translation) vectorAt(m Mem, register uint32, stores bool) {
 			return
 		}
 	}
-	at := t.address(m)
+	from, to := t.address(m), fmt.Sprintf("F%d", register)
 	if stores {
-		t.emit(w, "FMOVQ", fmt.Sprintf("F%d", register), at)
-	} else {
-		t.emit(w, "FMOVQ", at, fmt.Sprintf("F%d", register))
+		from, to = to, from
+	}
+	in := t.emit(w, "FMOVQ", from, to)
+	if m.Symbol.Name == "" && m.Base != reg.StackPointer && m.Index == nil {
+		t.accesses[in] = access{base: numberOf(m.Base), register: register, disp: m.Disp, stores: stores}
 	}
 }
 

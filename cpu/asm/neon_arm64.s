@@ -39,10 +39,8 @@ TEXT ·gemmNEON(SB), NOSPLIT, $0-81
 	VMOVI $0, V3.B16
 
 loop1x4:
-	FMOVQ (R3), F4
-	FMOVQ 16(R3), F5
-	FMOVQ 32(R3), F6
-	FMOVQ 48(R3), F7
+	FLDPQ (R3), (F4, F5)
+	FLDPQ 32(R3), (F6, F7)
 	FMOVS (R2), F8
 	WORD  $0x4f881080 // fmla v0.4s, v4.4s, v8.s[0]
 	WORD  $0x4f8810a1 // fmla v1.4s, v5.4s, v8.s[0]
@@ -68,10 +66,8 @@ loop1x4:
 	WORD  $0x4e3fd463 // fadd v3.4s, v3.4s, v31.4s
 
 store1x4:
-	FMOVQ F0, (R0)
-	FMOVQ F1, 16(R0)
-	FMOVQ F2, 32(R0)
-	FMOVQ F3, 48(R0)
+	FSTPQ (F0, F1), (R0)
+	FSTPQ (F2, F3), 32(R0)
 	RET
 
 tile2x4:
@@ -100,10 +96,8 @@ tile2x4:
 	VMOVI $0, V7.B16
 
 loop2x4:
-	FMOVQ (R6), F8
-	FMOVQ 16(R6), F9
-	FMOVQ 32(R6), F10
-	FMOVQ 48(R6), F11
+	FLDPQ (R6), (F8, F9)
+	FLDPQ 32(R6), (F10, F11)
 	FMOVS (R2), F12
 	WORD  $0x4f8c1100 // fmla v0.4s, v8.4s, v12.s[0]
 	WORD  $0x4f8c1121 // fmla v1.4s, v9.4s, v12.s[0]
@@ -145,10 +139,8 @@ loop2x4:
 	WORD  $0x4e3fd4e7 // fadd v7.4s, v7.4s, v31.4s
 
 store2x4:
-	FMOVQ F0, (R0)
-	FMOVQ F1, 16(R0)
-	FMOVQ F2, 32(R0)
-	FMOVQ F3, 48(R0)
+	FSTPQ (F0, F1), (R0)
+	FSTPQ (F2, F3), 32(R0)
 	WORD  $0x3ca16804 // str q4, [x0, x1]
 	ADD   R1, R0, R16
 	FMOVQ F5, 16(R16)
@@ -192,10 +184,8 @@ tile3x4:
 	VMOVI $0, V11.B16
 
 loop3x4:
-	FMOVQ (R7), F12
-	FMOVQ 16(R7), F13
-	FMOVQ 32(R7), F14
-	FMOVQ 48(R7), F15
+	FLDPQ (R7), (F12, F13)
+	FLDPQ 32(R7), (F14, F15)
 	FMOVS (R2), F16
 	WORD  $0x4f901180 // fmla v0.4s, v12.4s, v16.s[0]
 	WORD  $0x4f9011a1 // fmla v1.4s, v13.4s, v16.s[0]
@@ -254,10 +244,8 @@ loop3x4:
 	WORD  $0x4e3fd56b // fadd v11.4s, v11.4s, v31.4s
 
 store3x4:
-	FMOVQ F0, (R0)
-	FMOVQ F1, 16(R0)
-	FMOVQ F2, 32(R0)
-	FMOVQ F3, 48(R0)
+	FSTPQ (F0, F1), (R0)
+	FSTPQ (F2, F3), 32(R0)
 	WORD  $0x3ca16804 // str q4, [x0, x1]
 	ADD   R1, R0, R16
 	FMOVQ F5, 16(R16)
@@ -316,10 +304,8 @@ tile4x4:
 	VMOVI $0, V15.B16
 
 loop4x4:
-	FMOVQ (R8), F16
-	FMOVQ 16(R8), F17
-	FMOVQ 32(R8), F18
-	FMOVQ 48(R8), F19
+	FLDPQ (R8), (F16, F17)
+	FLDPQ 32(R8), (F18, F19)
 	FMOVS (R2), F20
 	WORD  $0x4f941200 // fmla v0.4s, v16.4s, v20.s[0]
 	WORD  $0x4f941221 // fmla v1.4s, v17.4s, v20.s[0]
@@ -395,10 +381,8 @@ loop4x4:
 	WORD  $0x4e3fd5ef // fadd v15.4s, v15.4s, v31.4s
 
 store4x4:
-	FMOVQ F0, (R0)
-	FMOVQ F1, 16(R0)
-	FMOVQ F2, 32(R0)
-	FMOVQ F3, 48(R0)
+	FSTPQ (F0, F1), (R0)
+	FSTPQ (F2, F3), 32(R0)
 	WORD  $0x3ca16804 // str q4, [x0, x1]
 	ADD   R1, R0, R16
 	FMOVQ F5, 16(R16)
@@ -471,10 +455,8 @@ tile5x4:
 	VMOVI $0, V19.B16
 
 loop5x4:
-	FMOVQ (R9), F20
-	FMOVQ 16(R9), F21
-	FMOVQ 32(R9), F22
-	FMOVQ 48(R9), F23
+	FLDPQ (R9), (F20, F21)
+	FLDPQ 32(R9), (F22, F23)
 	FMOVS (R2), F24
 	WORD  $0x4f981280 // fmla v0.4s, v20.4s, v24.s[0]
 	WORD  $0x4f9812a1 // fmla v1.4s, v21.4s, v24.s[0]
@@ -565,10 +547,8 @@ loop5x4:
 	WORD  $0x4e3fd673 // fadd v19.4s, v19.4s, v31.4s
 
 store5x4:
-	FMOVQ F0, (R0)
-	FMOVQ F1, 16(R0)
-	FMOVQ F2, 32(R0)
-	FMOVQ F3, 48(R0)
+	FSTPQ (F0, F1), (R0)
+	FSTPQ (F2, F3), 32(R0)
 	WORD  $0x3ca16804 // str q4, [x0, x1]
 	ADD   R1, R0, R16
 	FMOVQ F5, 16(R16)
@@ -590,10 +570,8 @@ store5x4:
 	FMOVQ F14, 32(R16)
 	ADD   R3, R0, R16
 	FMOVQ F15, 48(R16)
-	FMOVQ F16, (R6)
-	FMOVQ F17, 16(R6)
-	FMOVQ F18, 32(R6)
-	FMOVQ F19, 48(R6)
+	FSTPQ (F16, F17), (R6)
+	FSTPQ (F18, F19), 32(R6)
 	RET
 
 tile6x4:
@@ -651,10 +629,8 @@ tile6x4:
 	VMOVI $0, V23.B16
 
 loop6x4:
-	FMOVQ (R9), F24
-	FMOVQ 16(R9), F25
-	FMOVQ 32(R9), F26
-	FMOVQ 48(R9), F27
+	FLDPQ (R9), (F24, F25)
+	FLDPQ 32(R9), (F26, F27)
 	FMOVS (R2), F28
 	WORD  $0x4f9c1300 // fmla v0.4s, v24.4s, v28.s[0]
 	WORD  $0x4f9c1321 // fmla v1.4s, v25.4s, v28.s[0]
@@ -761,10 +737,8 @@ loop6x4:
 	WORD  $0x4e3fd6f7 // fadd v23.4s, v23.4s, v31.4s
 
 store6x4:
-	FMOVQ F0, (R0)
-	FMOVQ F1, 16(R0)
-	FMOVQ F2, 32(R0)
-	FMOVQ F3, 48(R0)
+	FSTPQ (F0, F1), (R0)
+	FSTPQ (F2, F3), 32(R0)
 	WORD  $0x3ca16804 // str q4, [x0, x1]
 	ADD   R1, R0, R16
 	FMOVQ F5, 16(R16)
@@ -786,10 +760,8 @@ store6x4:
 	FMOVQ F14, 32(R16)
 	ADD   R3, R0, R16
 	FMOVQ F15, 48(R16)
-	FMOVQ F16, (R6)
-	FMOVQ F17, 16(R6)
-	FMOVQ F18, 32(R6)
-	FMOVQ F19, 48(R6)
+	FSTPQ (F16, F17), (R6)
+	FSTPQ (F18, F19), 32(R6)
 	WORD  $0x3ca168d4 // str q20, [x6, x1]
 	ADD   R1, R6, R16
 	FMOVQ F21, 16(R16)
@@ -836,8 +808,7 @@ vectors3:
 	VMOVI $0, V2.B16
 
 loop1x3:
-	FMOVQ (R3), F3
-	FMOVQ 16(R3), F4
+	FLDPQ (R3), (F3, F4)
 	FMOVQ 32(R3), F5
 	FMOVS (R2), F6
 	WORD  $0x4f861060 // fmla v0.4s, v3.4s, v6.s[0]
@@ -861,8 +832,7 @@ loop1x3:
 	WORD  $0x4e3fd442 // fadd v2.4s, v2.4s, v31.4s
 
 store1x3:
-	FMOVQ F0, (R0)
-	FMOVQ F1, 16(R0)
+	FSTPQ (F0, F1), (R0)
 	FMOVQ F2, 32(R0)
 	RET
 
@@ -890,8 +860,7 @@ tile2x3:
 	VMOVI $0, V5.B16
 
 loop2x3:
-	FMOVQ (R6), F6
-	FMOVQ 16(R6), F7
+	FLDPQ (R6), (F6, F7)
 	FMOVQ 32(R6), F8
 	FMOVS (R2), F9
 	WORD  $0x4f8910c0 // fmla v0.4s, v6.4s, v9.s[0]
@@ -927,8 +896,7 @@ loop2x3:
 	WORD  $0x4e3fd4a5 // fadd v5.4s, v5.4s, v31.4s
 
 store2x3:
-	FMOVQ F0, (R0)
-	FMOVQ F1, 16(R0)
+	FSTPQ (F0, F1), (R0)
 	FMOVQ F2, 32(R0)
 	WORD  $0x3ca16803 // str q3, [x0, x1]
 	ADD   R1, R0, R16
@@ -968,8 +936,7 @@ tile3x3:
 	VMOVI $0, V8.B16
 
 loop3x3:
-	FMOVQ (R7), F9
-	FMOVQ 16(R7), F10
+	FLDPQ (R7), (F9, F10)
 	FMOVQ 32(R7), F11
 	FMOVS (R2), F12
 	WORD  $0x4f8c1120 // fmla v0.4s, v9.4s, v12.s[0]
@@ -1018,8 +985,7 @@ loop3x3:
 	WORD  $0x4e3fd508 // fadd v8.4s, v8.4s, v31.4s
 
 store3x3:
-	FMOVQ F0, (R0)
-	FMOVQ F1, 16(R0)
+	FSTPQ (F0, F1), (R0)
 	FMOVQ F2, 32(R0)
 	WORD  $0x3ca16803 // str q3, [x0, x1]
 	ADD   R1, R0, R16
@@ -1071,8 +1037,7 @@ tile4x3:
 	VMOVI $0, V11.B16
 
 loop4x3:
-	FMOVQ (R8), F12
-	FMOVQ 16(R8), F13
+	FLDPQ (R8), (F12, F13)
 	FMOVQ 32(R8), F14
 	FMOVS (R2), F15
 	WORD  $0x4f8f1180 // fmla v0.4s, v12.4s, v15.s[0]
@@ -1134,8 +1099,7 @@ loop4x3:
 	WORD  $0x4e3fd56b // fadd v11.4s, v11.4s, v31.4s
 
 store4x3:
-	FMOVQ F0, (R0)
-	FMOVQ F1, 16(R0)
+	FSTPQ (F0, F1), (R0)
 	FMOVQ F2, 32(R0)
 	WORD  $0x3ca16803 // str q3, [x0, x1]
 	ADD   R1, R0, R16
@@ -1198,8 +1162,7 @@ tile5x3:
 	VMOVI $0, V14.B16
 
 loop5x3:
-	FMOVQ (R9), F15
-	FMOVQ 16(R9), F16
+	FLDPQ (R9), (F15, F16)
 	FMOVQ 32(R9), F17
 	FMOVS (R2), F18
 	WORD  $0x4f9211e0 // fmla v0.4s, v15.4s, v18.s[0]
@@ -1273,8 +1236,7 @@ loop5x3:
 	WORD  $0x4e3fd5ce // fadd v14.4s, v14.4s, v31.4s
 
 store5x3:
-	FMOVQ F0, (R0)
-	FMOVQ F1, 16(R0)
+	FSTPQ (F0, F1), (R0)
 	FMOVQ F2, 32(R0)
 	WORD  $0x3ca16803 // str q3, [x0, x1]
 	ADD   R1, R0, R16
@@ -1291,8 +1253,7 @@ store5x3:
 	FMOVQ F10, 16(R16)
 	ADD   R3, R0, R16
 	FMOVQ F11, 32(R16)
-	FMOVQ F12, (R6)
-	FMOVQ F13, 16(R6)
+	FSTPQ (F12, F13), (R6)
 	FMOVQ F14, 32(R6)
 	RET
 
@@ -1345,8 +1306,7 @@ tile6x3:
 	VMOVI $0, V17.B16
 
 loop6x3:
-	FMOVQ (R9), F18
-	FMOVQ 16(R9), F19
+	FLDPQ (R9), (F18, F19)
 	FMOVQ 32(R9), F20
 	FMOVS (R2), F21
 	WORD  $0x4f951240 // fmla v0.4s, v18.4s, v21.s[0]
@@ -1432,8 +1392,7 @@ loop6x3:
 	WORD  $0x4e3fd631 // fadd v17.4s, v17.4s, v31.4s
 
 store6x3:
-	FMOVQ F0, (R0)
-	FMOVQ F1, 16(R0)
+	FSTPQ (F0, F1), (R0)
 	FMOVQ F2, 32(R0)
 	WORD  $0x3ca16803 // str q3, [x0, x1]
 	ADD   R1, R0, R16
@@ -1450,8 +1409,7 @@ store6x3:
 	FMOVQ F10, 16(R16)
 	ADD   R3, R0, R16
 	FMOVQ F11, 32(R16)
-	FMOVQ F12, (R6)
-	FMOVQ F13, 16(R6)
+	FSTPQ (F12, F13), (R6)
 	FMOVQ F14, 32(R6)
 	WORD  $0x3ca168cf // str q15, [x6, x1]
 	ADD   R1, R6, R16
@@ -1514,8 +1472,7 @@ tile7x3:
 	VMOVI $0, V20.B16
 
 loop7x3:
-	FMOVQ (R9), F21
-	FMOVQ 16(R9), F22
+	FLDPQ (R9), (F21, F22)
 	FMOVQ 32(R9), F23
 	FMOVS (R2), F24
 	WORD  $0x4f9812a0 // fmla v0.4s, v21.4s, v24.s[0]
@@ -1613,8 +1570,7 @@ loop7x3:
 	WORD  $0x4e3fd694 // fadd v20.4s, v20.4s, v31.4s
 
 store7x3:
-	FMOVQ F0, (R0)
-	FMOVQ F1, 16(R0)
+	FSTPQ (F0, F1), (R0)
 	FMOVQ F2, 32(R0)
 	WORD  $0x3ca16803 // str q3, [x0, x1]
 	ADD   R1, R0, R16
@@ -1631,8 +1587,7 @@ store7x3:
 	FMOVQ F10, 16(R16)
 	ADD   R3, R0, R16
 	FMOVQ F11, 32(R16)
-	FMOVQ F12, (R6)
-	FMOVQ F13, 16(R6)
+	FSTPQ (F12, F13), (R6)
 	FMOVQ F14, 32(R6)
 	WORD  $0x3ca168cf // str q15, [x6, x1]
 	ADD   R1, R6, R16
@@ -1705,8 +1660,7 @@ tile8x3:
 	VMOVI $0, V23.B16
 
 loop8x3:
-	FMOVQ (R9), F24
-	FMOVQ 16(R9), F25
+	FLDPQ (R9), (F24, F25)
 	FMOVQ 32(R9), F26
 	FMOVS (R2), F27
 	WORD  $0x4f9b1300 // fmla v0.4s, v24.4s, v27.s[0]
@@ -1816,8 +1770,7 @@ loop8x3:
 	WORD  $0x4e3fd6f7 // fadd v23.4s, v23.4s, v31.4s
 
 store8x3:
-	FMOVQ F0, (R0)
-	FMOVQ F1, 16(R0)
+	FSTPQ (F0, F1), (R0)
 	FMOVQ F2, 32(R0)
 	WORD  $0x3ca16803 // str q3, [x0, x1]
 	ADD   R1, R0, R16
@@ -1834,8 +1787,7 @@ store8x3:
 	FMOVQ F10, 16(R16)
 	ADD   R3, R0, R16
 	FMOVQ F11, 32(R16)
-	FMOVQ F12, (R6)
-	FMOVQ F13, 16(R6)
+	FSTPQ (F12, F13), (R6)
 	FMOVQ F14, 32(R6)
 	WORD  $0x3ca168cf // str q15, [x6, x1]
 	ADD   R1, R6, R16
@@ -1919,8 +1871,7 @@ tile9x3:
 	VMOVI $0, V26.B16
 
 loop9x3:
-	FMOVQ (R10), F27
-	FMOVQ 16(R10), F28
+	FLDPQ (R10), (F27, F28)
 	FMOVQ 32(R10), F29
 	FMOVS (R2), F30
 	WORD  $0x4f9e1360 // fmla v0.4s, v27.4s, v30.s[0]
@@ -2042,8 +1993,7 @@ loop9x3:
 	WORD  $0x4e3fd75a // fadd v26.4s, v26.4s, v31.4s
 
 store9x3:
-	FMOVQ F0, (R0)
-	FMOVQ F1, 16(R0)
+	FSTPQ (F0, F1), (R0)
 	FMOVQ F2, 32(R0)
 	WORD  $0x3ca16803 // str q3, [x0, x1]
 	ADD   R1, R0, R16
@@ -2060,8 +2010,7 @@ store9x3:
 	FMOVQ F10, 16(R16)
 	ADD   R3, R0, R16
 	FMOVQ F11, 32(R16)
-	FMOVQ F12, (R6)
-	FMOVQ F13, 16(R6)
+	FSTPQ (F12, F13), (R6)
 	FMOVQ F14, 32(R6)
 	WORD  $0x3ca168cf // str q15, [x6, x1]
 	ADD   R1, R6, R16
@@ -2078,8 +2027,7 @@ store9x3:
 	FMOVQ F22, 16(R16)
 	ADD   R3, R6, R16
 	FMOVQ F23, 32(R16)
-	FMOVQ F24, (R7)
-	FMOVQ F25, 16(R7)
+	FSTPQ (F24, F25), (R7)
 	FMOVQ F26, 32(R7)
 	RET
 
@@ -2129,8 +2077,7 @@ vectors2:
 	VMOVI $0, V1.B16
 
 loop1x2:
-	FMOVQ (R3), F2
-	FMOVQ 16(R3), F3
+	FLDPQ (R3), (F2, F3)
 	FMOVS (R2), F4
 	WORD  $0x4f841040 // fmla v0.4s, v2.4s, v4.s[0]
 	WORD  $0x4f841061 // fmla v1.4s, v3.4s, v4.s[0]
@@ -2150,8 +2097,7 @@ loop1x2:
 	WORD  $0x4e3fd421 // fadd v1.4s, v1.4s, v31.4s
 
 store1x2:
-	FMOVQ F0, (R0)
-	FMOVQ F1, 16(R0)
+	FSTPQ (F0, F1), (R0)
 	RET
 
 tile2x2:
@@ -2176,8 +2122,7 @@ tile2x2:
 	VMOVI $0, V3.B16
 
 loop2x2:
-	FMOVQ (R6), F4
-	FMOVQ 16(R6), F5
+	FLDPQ (R6), (F4, F5)
 	FMOVS (R2), F6
 	WORD  $0x4f861080 // fmla v0.4s, v4.4s, v6.s[0]
 	WORD  $0x4f8610a1 // fmla v1.4s, v5.4s, v6.s[0]
@@ -2205,8 +2150,7 @@ loop2x2:
 	WORD  $0x4e3fd463 // fadd v3.4s, v3.4s, v31.4s
 
 store2x2:
-	FMOVQ F0, (R0)
-	FMOVQ F1, 16(R0)
+	FSTPQ (F0, F1), (R0)
 	WORD  $0x3ca16802 // str q2, [x0, x1]
 	ADD   R1, R0, R16
 	FMOVQ F3, 16(R16)
@@ -2240,8 +2184,7 @@ tile3x2:
 	VMOVI $0, V5.B16
 
 loop3x2:
-	FMOVQ (R7), F6
-	FMOVQ 16(R7), F7
+	FLDPQ (R7), (F6, F7)
 	FMOVS (R2), F8
 	WORD  $0x4f8810c0 // fmla v0.4s, v6.4s, v8.s[0]
 	WORD  $0x4f8810e1 // fmla v1.4s, v7.4s, v8.s[0]
@@ -2278,8 +2221,7 @@ loop3x2:
 	WORD  $0x4e3fd4a5 // fadd v5.4s, v5.4s, v31.4s
 
 store3x2:
-	FMOVQ F0, (R0)
-	FMOVQ F1, 16(R0)
+	FSTPQ (F0, F1), (R0)
 	WORD  $0x3ca16802 // str q2, [x0, x1]
 	ADD   R1, R0, R16
 	FMOVQ F3, 16(R16)
@@ -2322,8 +2264,7 @@ tile4x2:
 	VMOVI $0, V7.B16
 
 loop4x2:
-	FMOVQ (R8), F8
-	FMOVQ 16(R8), F9
+	FLDPQ (R8), (F8, F9)
 	FMOVS (R2), F10
 	WORD  $0x4f8a1100 // fmla v0.4s, v8.4s, v10.s[0]
 	WORD  $0x4f8a1121 // fmla v1.4s, v9.4s, v10.s[0]
@@ -2369,8 +2310,7 @@ loop4x2:
 	WORD  $0x4e3fd4e7 // fadd v7.4s, v7.4s, v31.4s
 
 store4x2:
-	FMOVQ F0, (R0)
-	FMOVQ F1, 16(R0)
+	FSTPQ (F0, F1), (R0)
 	WORD  $0x3ca16802 // str q2, [x0, x1]
 	ADD   R1, R0, R16
 	FMOVQ F3, 16(R16)
@@ -2421,8 +2361,7 @@ tile5x2:
 	VMOVI $0, V9.B16
 
 loop5x2:
-	FMOVQ (R9), F10
-	FMOVQ 16(R9), F11
+	FLDPQ (R9), (F10, F11)
 	FMOVS (R2), F12
 	WORD  $0x4f8c1140 // fmla v0.4s, v10.4s, v12.s[0]
 	WORD  $0x4f8c1161 // fmla v1.4s, v11.4s, v12.s[0]
@@ -2477,8 +2416,7 @@ loop5x2:
 	WORD  $0x4e3fd529 // fadd v9.4s, v9.4s, v31.4s
 
 store5x2:
-	FMOVQ F0, (R0)
-	FMOVQ F1, 16(R0)
+	FSTPQ (F0, F1), (R0)
 	WORD  $0x3ca16802 // str q2, [x0, x1]
 	ADD   R1, R0, R16
 	FMOVQ F3, 16(R16)
@@ -2488,8 +2426,7 @@ store5x2:
 	WORD  $0x3ca36806 // str q6, [x0, x3]
 	ADD   R3, R0, R16
 	FMOVQ F7, 16(R16)
-	FMOVQ F8, (R6)
-	FMOVQ F9, 16(R6)
+	FSTPQ (F8, F9), (R6)
 	RET
 
 tile6x2:
@@ -2535,8 +2472,7 @@ tile6x2:
 	VMOVI $0, V11.B16
 
 loop6x2:
-	FMOVQ (R9), F12
-	FMOVQ 16(R9), F13
+	FLDPQ (R9), (F12, F13)
 	FMOVS (R2), F14
 	WORD  $0x4f8e1180 // fmla v0.4s, v12.4s, v14.s[0]
 	WORD  $0x4f8e11a1 // fmla v1.4s, v13.4s, v14.s[0]
@@ -2599,8 +2535,7 @@ loop6x2:
 	WORD  $0x4e3fd56b // fadd v11.4s, v11.4s, v31.4s
 
 store6x2:
-	FMOVQ F0, (R0)
-	FMOVQ F1, 16(R0)
+	FSTPQ (F0, F1), (R0)
 	WORD  $0x3ca16802 // str q2, [x0, x1]
 	ADD   R1, R0, R16
 	FMOVQ F3, 16(R16)
@@ -2610,8 +2545,7 @@ store6x2:
 	WORD  $0x3ca36806 // str q6, [x0, x3]
 	ADD   R3, R0, R16
 	FMOVQ F7, 16(R16)
-	FMOVQ F8, (R6)
-	FMOVQ F9, 16(R6)
+	FSTPQ (F8, F9), (R6)
 	WORD  $0x3ca168ca // str q10, [x6, x1]
 	ADD   R1, R6, R16
 	FMOVQ F11, 16(R16)
@@ -2664,8 +2598,7 @@ tile7x2:
 	VMOVI $0, V13.B16
 
 loop7x2:
-	FMOVQ (R9), F14
-	FMOVQ 16(R9), F15
+	FLDPQ (R9), (F14, F15)
 	FMOVS (R2), F16
 	WORD  $0x4f9011c0 // fmla v0.4s, v14.4s, v16.s[0]
 	WORD  $0x4f9011e1 // fmla v1.4s, v15.4s, v16.s[0]
@@ -2736,8 +2669,7 @@ loop7x2:
 	WORD  $0x4e3fd5ad // fadd v13.4s, v13.4s, v31.4s
 
 store7x2:
-	FMOVQ F0, (R0)
-	FMOVQ F1, 16(R0)
+	FSTPQ (F0, F1), (R0)
 	WORD  $0x3ca16802 // str q2, [x0, x1]
 	ADD   R1, R0, R16
 	FMOVQ F3, 16(R16)
@@ -2747,8 +2679,7 @@ store7x2:
 	WORD  $0x3ca36806 // str q6, [x0, x3]
 	ADD   R3, R0, R16
 	FMOVQ F7, 16(R16)
-	FMOVQ F8, (R6)
-	FMOVQ F9, 16(R6)
+	FSTPQ (F8, F9), (R6)
 	WORD  $0x3ca168ca // str q10, [x6, x1]
 	ADD   R1, R6, R16
 	FMOVQ F11, 16(R16)
@@ -2808,8 +2739,7 @@ tile8x2:
 	VMOVI $0, V15.B16
 
 loop8x2:
-	FMOVQ (R9), F16
-	FMOVQ 16(R9), F17
+	FLDPQ (R9), (F16, F17)
 	FMOVS (R2), F18
 	WORD  $0x4f921200 // fmla v0.4s, v16.4s, v18.s[0]
 	WORD  $0x4f921221 // fmla v1.4s, v17.4s, v18.s[0]
@@ -2888,8 +2818,7 @@ loop8x2:
 	WORD  $0x4e3fd5ef // fadd v15.4s, v15.4s, v31.4s
 
 store8x2:
-	FMOVQ F0, (R0)
-	FMOVQ F1, 16(R0)
+	FSTPQ (F0, F1), (R0)
 	WORD  $0x3ca16802 // str q2, [x0, x1]
 	ADD   R1, R0, R16
 	FMOVQ F3, 16(R16)
@@ -2899,8 +2828,7 @@ store8x2:
 	WORD  $0x3ca36806 // str q6, [x0, x3]
 	ADD   R3, R0, R16
 	FMOVQ F7, 16(R16)
-	FMOVQ F8, (R6)
-	FMOVQ F9, 16(R6)
+	FSTPQ (F8, F9), (R6)
 	WORD  $0x3ca168ca // str q10, [x6, x1]
 	ADD   R1, R6, R16
 	FMOVQ F11, 16(R16)
@@ -2968,8 +2896,7 @@ tile9x2:
 	VMOVI $0, V17.B16
 
 loop9x2:
-	FMOVQ (R10), F18
-	FMOVQ 16(R10), F19
+	FLDPQ (R10), (F18, F19)
 	FMOVS (R2), F20
 	WORD  $0x4f941240 // fmla v0.4s, v18.4s, v20.s[0]
 	WORD  $0x4f941261 // fmla v1.4s, v19.4s, v20.s[0]
@@ -3057,8 +2984,7 @@ loop9x2:
 	WORD  $0x4e3fd631 // fadd v17.4s, v17.4s, v31.4s
 
 store9x2:
-	FMOVQ F0, (R0)
-	FMOVQ F1, 16(R0)
+	FSTPQ (F0, F1), (R0)
 	WORD  $0x3ca16802 // str q2, [x0, x1]
 	ADD   R1, R0, R16
 	FMOVQ F3, 16(R16)
@@ -3068,8 +2994,7 @@ store9x2:
 	WORD  $0x3ca36806 // str q6, [x0, x3]
 	ADD   R3, R0, R16
 	FMOVQ F7, 16(R16)
-	FMOVQ F8, (R6)
-	FMOVQ F9, 16(R6)
+	FSTPQ (F8, F9), (R6)
 	WORD  $0x3ca168ca // str q10, [x6, x1]
 	ADD   R1, R6, R16
 	FMOVQ F11, 16(R16)
@@ -3079,8 +3004,7 @@ store9x2:
 	WORD  $0x3ca368ce // str q14, [x6, x3]
 	ADD   R3, R6, R16
 	FMOVQ F15, 16(R16)
-	FMOVQ F16, (R7)
-	FMOVQ F17, 16(R7)
+	FSTPQ (F16, F17), (R7)
 	RET
 
 tile10x2:
@@ -3143,8 +3067,7 @@ tile10x2:
 	VMOVI $0, V19.B16
 
 loop10x2:
-	FMOVQ (R10), F20
-	FMOVQ 16(R10), F21
+	FLDPQ (R10), (F20, F21)
 	FMOVS (R2), F22
 	WORD  $0x4f961280 // fmla v0.4s, v20.4s, v22.s[0]
 	WORD  $0x4f9612a1 // fmla v1.4s, v21.4s, v22.s[0]
@@ -3240,8 +3163,7 @@ loop10x2:
 	WORD  $0x4e3fd673 // fadd v19.4s, v19.4s, v31.4s
 
 store10x2:
-	FMOVQ F0, (R0)
-	FMOVQ F1, 16(R0)
+	FSTPQ (F0, F1), (R0)
 	WORD  $0x3ca16802 // str q2, [x0, x1]
 	ADD   R1, R0, R16
 	FMOVQ F3, 16(R16)
@@ -3251,8 +3173,7 @@ store10x2:
 	WORD  $0x3ca36806 // str q6, [x0, x3]
 	ADD   R3, R0, R16
 	FMOVQ F7, 16(R16)
-	FMOVQ F8, (R6)
-	FMOVQ F9, 16(R6)
+	FSTPQ (F8, F9), (R6)
 	WORD  $0x3ca168ca // str q10, [x6, x1]
 	ADD   R1, R6, R16
 	FMOVQ F11, 16(R16)
@@ -3262,8 +3183,7 @@ store10x2:
 	WORD  $0x3ca368ce // str q14, [x6, x3]
 	ADD   R3, R6, R16
 	FMOVQ F15, 16(R16)
-	FMOVQ F16, (R7)
-	FMOVQ F17, 16(R7)
+	FSTPQ (F16, F17), (R7)
 	WORD  $0x3ca168f2 // str q18, [x7, x1]
 	ADD   R1, R7, R16
 	FMOVQ F19, 16(R16)
@@ -3333,8 +3253,7 @@ tile11x2:
 	VMOVI $0, V21.B16
 
 loop11x2:
-	FMOVQ (R10), F22
-	FMOVQ 16(R10), F23
+	FLDPQ (R10), (F22, F23)
 	FMOVS (R2), F24
 	WORD  $0x4f9812c0 // fmla v0.4s, v22.4s, v24.s[0]
 	WORD  $0x4f9812e1 // fmla v1.4s, v23.4s, v24.s[0]
@@ -3438,8 +3357,7 @@ loop11x2:
 	WORD  $0x4e3fd6b5 // fadd v21.4s, v21.4s, v31.4s
 
 store11x2:
-	FMOVQ F0, (R0)
-	FMOVQ F1, 16(R0)
+	FSTPQ (F0, F1), (R0)
 	WORD  $0x3ca16802 // str q2, [x0, x1]
 	ADD   R1, R0, R16
 	FMOVQ F3, 16(R16)
@@ -3449,8 +3367,7 @@ store11x2:
 	WORD  $0x3ca36806 // str q6, [x0, x3]
 	ADD   R3, R0, R16
 	FMOVQ F7, 16(R16)
-	FMOVQ F8, (R6)
-	FMOVQ F9, 16(R6)
+	FSTPQ (F8, F9), (R6)
 	WORD  $0x3ca168ca // str q10, [x6, x1]
 	ADD   R1, R6, R16
 	FMOVQ F11, 16(R16)
@@ -3460,8 +3377,7 @@ store11x2:
 	WORD  $0x3ca368ce // str q14, [x6, x3]
 	ADD   R3, R6, R16
 	FMOVQ F15, 16(R16)
-	FMOVQ F16, (R7)
-	FMOVQ F17, 16(R7)
+	FSTPQ (F16, F17), (R7)
 	WORD  $0x3ca168f2 // str q18, [x7, x1]
 	ADD   R1, R7, R16
 	FMOVQ F19, 16(R16)
@@ -3538,8 +3454,7 @@ tile12x2:
 	VMOVI $0, V23.B16
 
 loop12x2:
-	FMOVQ (R10), F24
-	FMOVQ 16(R10), F25
+	FLDPQ (R10), (F24, F25)
 	FMOVS (R2), F26
 	WORD  $0x4f9a1300 // fmla v0.4s, v24.4s, v26.s[0]
 	WORD  $0x4f9a1321 // fmla v1.4s, v25.4s, v26.s[0]
@@ -3651,8 +3566,7 @@ loop12x2:
 	WORD  $0x4e3fd6f7 // fadd v23.4s, v23.4s, v31.4s
 
 store12x2:
-	FMOVQ F0, (R0)
-	FMOVQ F1, 16(R0)
+	FSTPQ (F0, F1), (R0)
 	WORD  $0x3ca16802 // str q2, [x0, x1]
 	ADD   R1, R0, R16
 	FMOVQ F3, 16(R16)
@@ -3662,8 +3576,7 @@ store12x2:
 	WORD  $0x3ca36806 // str q6, [x0, x3]
 	ADD   R3, R0, R16
 	FMOVQ F7, 16(R16)
-	FMOVQ F8, (R6)
-	FMOVQ F9, 16(R6)
+	FSTPQ (F8, F9), (R6)
 	WORD  $0x3ca168ca // str q10, [x6, x1]
 	ADD   R1, R6, R16
 	FMOVQ F11, 16(R16)
@@ -3673,8 +3586,7 @@ store12x2:
 	WORD  $0x3ca368ce // str q14, [x6, x3]
 	ADD   R3, R6, R16
 	FMOVQ F15, 16(R16)
-	FMOVQ F16, (R7)
-	FMOVQ F17, 16(R7)
+	FSTPQ (F16, F17), (R7)
 	WORD  $0x3ca168f2 // str q18, [x7, x1]
 	ADD   R1, R7, R16
 	FMOVQ F19, 16(R16)
@@ -3759,8 +3671,7 @@ tile13x2:
 	VMOVI $0, V25.B16
 
 loop13x2:
-	FMOVQ (R11), F26
-	FMOVQ 16(R11), F27
+	FLDPQ (R11), (F26, F27)
 	FMOVS (R2), F28
 	WORD  $0x4f9c1340 // fmla v0.4s, v26.4s, v28.s[0]
 	WORD  $0x4f9c1361 // fmla v1.4s, v27.4s, v28.s[0]
@@ -3881,8 +3792,7 @@ loop13x2:
 	WORD  $0x4e3fd739 // fadd v25.4s, v25.4s, v31.4s
 
 store13x2:
-	FMOVQ F0, (R0)
-	FMOVQ F1, 16(R0)
+	FSTPQ (F0, F1), (R0)
 	WORD  $0x3ca16802 // str q2, [x0, x1]
 	ADD   R1, R0, R16
 	FMOVQ F3, 16(R16)
@@ -3892,8 +3802,7 @@ store13x2:
 	WORD  $0x3ca36806 // str q6, [x0, x3]
 	ADD   R3, R0, R16
 	FMOVQ F7, 16(R16)
-	FMOVQ F8, (R6)
-	FMOVQ F9, 16(R6)
+	FSTPQ (F8, F9), (R6)
 	WORD  $0x3ca168ca // str q10, [x6, x1]
 	ADD   R1, R6, R16
 	FMOVQ F11, 16(R16)
@@ -3903,8 +3812,7 @@ store13x2:
 	WORD  $0x3ca368ce // str q14, [x6, x3]
 	ADD   R3, R6, R16
 	FMOVQ F15, 16(R16)
-	FMOVQ F16, (R7)
-	FMOVQ F17, 16(R7)
+	FSTPQ (F16, F17), (R7)
 	WORD  $0x3ca168f2 // str q18, [x7, x1]
 	ADD   R1, R7, R16
 	FMOVQ F19, 16(R16)
@@ -3914,8 +3822,7 @@ store13x2:
 	WORD  $0x3ca368f6 // str q22, [x7, x3]
 	ADD   R3, R7, R16
 	FMOVQ F23, 16(R16)
-	FMOVQ F24, (R8)
-	FMOVQ F25, 16(R8)
+	FSTPQ (F24, F25), (R8)
 	RET
 
 tile14x2:
@@ -3995,8 +3902,7 @@ tile14x2:
 	VMOVI $0, V27.B16
 
 loop14x2:
-	FMOVQ (R11), F28
-	FMOVQ 16(R11), F29
+	FLDPQ (R11), (F28, F29)
 	FMOVS (R2), F30
 	WORD  $0x4f9e1380 // fmla v0.4s, v28.4s, v30.s[0]
 	WORD  $0x4f9e13a1 // fmla v1.4s, v29.4s, v30.s[0]
@@ -4125,8 +4031,7 @@ loop14x2:
 	WORD  $0x4e3fd77b // fadd v27.4s, v27.4s, v31.4s
 
 store14x2:
-	FMOVQ F0, (R0)
-	FMOVQ F1, 16(R0)
+	FSTPQ (F0, F1), (R0)
 	WORD  $0x3ca16802 // str q2, [x0, x1]
 	ADD   R1, R0, R16
 	FMOVQ F3, 16(R16)
@@ -4136,8 +4041,7 @@ store14x2:
 	WORD  $0x3ca36806 // str q6, [x0, x3]
 	ADD   R3, R0, R16
 	FMOVQ F7, 16(R16)
-	FMOVQ F8, (R6)
-	FMOVQ F9, 16(R6)
+	FSTPQ (F8, F9), (R6)
 	WORD  $0x3ca168ca // str q10, [x6, x1]
 	ADD   R1, R6, R16
 	FMOVQ F11, 16(R16)
@@ -4147,8 +4051,7 @@ store14x2:
 	WORD  $0x3ca368ce // str q14, [x6, x3]
 	ADD   R3, R6, R16
 	FMOVQ F15, 16(R16)
-	FMOVQ F16, (R7)
-	FMOVQ F17, 16(R7)
+	FSTPQ (F16, F17), (R7)
 	WORD  $0x3ca168f2 // str q18, [x7, x1]
 	ADD   R1, R7, R16
 	FMOVQ F19, 16(R16)
@@ -4158,8 +4061,7 @@ store14x2:
 	WORD  $0x3ca368f6 // str q22, [x7, x3]
 	ADD   R3, R7, R16
 	FMOVQ F23, 16(R16)
-	FMOVQ F24, (R8)
-	FMOVQ F25, 16(R8)
+	FSTPQ (F24, F25), (R8)
 	WORD  $0x3ca1691a // str q26, [x8, x1]
 	ADD   R1, R8, R16
 	FMOVQ F27, 16(R16)
@@ -6772,24 +6674,22 @@ few:
 	ADD $32, R1, R1
 
 wide:
-	CMP   $4, R1
-	BLT   narrow
-	FMOVQ (R0), F0
-	WORD  $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
-	FMOVQ F0, (R0)
-	ADD   $16, R0, R0
-	SUB   $4, R1, R1
-	B     wide
+	CMP     $4, R1
+	BLT     narrow
+	FMOVQ   (R0), F0
+	WORD    $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVQ.P F0, 16(R0)
+	SUB     $4, R1, R1
+	B       wide
 
 narrow:
-	CMP   $0, R1
-	BEQ   done
-	FMOVS (R0), F0
-	WORD  $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
-	FMOVS F0, (R0)
-	ADD   $4, R0, R0
-	SUB   $1, R1, R1
-	B     narrow
+	CMP     $0, R1
+	BEQ     done
+	FMOVS   (R0), F0
+	WORD    $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS.P F0, 4(R0)
+	SUB     $1, R1, R1
+	B       narrow
 
 done:
 	RET
@@ -6845,26 +6745,24 @@ few:
 	ADD $32, R1, R1
 
 wide:
-	CMP   $4, R1
-	BLT   narrow
-	FMOVQ (R0), F0
-	WORD  $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
-	WORD  $0x4e20f440 // fmax v0.4s, v2.4s, v0.4s
-	FMOVQ F0, (R0)
-	ADD   $16, R0, R0
-	SUB   $4, R1, R1
-	B     wide
+	CMP     $4, R1
+	BLT     narrow
+	FMOVQ   (R0), F0
+	WORD    $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
+	WORD    $0x4e20f440 // fmax v0.4s, v2.4s, v0.4s
+	FMOVQ.P F0, 16(R0)
+	SUB     $4, R1, R1
+	B       wide
 
 narrow:
-	CMP   $0, R1
-	BEQ   done
-	FMOVS (R0), F0
-	WORD  $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
-	WORD  $0x4e20f440 // fmax v0.4s, v2.4s, v0.4s
-	FMOVS F0, (R0)
-	ADD   $4, R0, R0
-	SUB   $1, R1, R1
-	B     narrow
+	CMP     $0, R1
+	BEQ     done
+	FMOVS   (R0), F0
+	WORD    $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
+	WORD    $0x4e20f440 // fmax v0.4s, v2.4s, v0.4s
+	FMOVS.P F0, 4(R0)
+	SUB     $1, R1, R1
+	B       narrow
 
 done:
 	RET
@@ -6919,28 +6817,24 @@ few:
 	ADD $32, R2, R2
 
 wide:
-	CMP   $4, R2
-	BLT   narrow
-	FMOVQ (R0), F0
-	FMOVQ (R1), F1
-	WORD  $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
-	FMOVQ F0, (R0)
-	ADD   $16, R0, R0
-	ADD   $16, R1, R1
-	SUB   $4, R2, R2
-	B     wide
+	CMP     $4, R2
+	BLT     narrow
+	FMOVQ   (R0), F0
+	FMOVQ.P 16(R1), F1
+	WORD    $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVQ.P F0, 16(R0)
+	SUB     $4, R2, R2
+	B       wide
 
 narrow:
-	CMP   $0, R2
-	BEQ   done
-	FMOVS (R0), F0
-	FMOVS (R1), F1
-	WORD  $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
-	FMOVS F0, (R0)
-	ADD   $4, R0, R0
-	ADD   $4, R1, R1
-	SUB   $1, R2, R2
-	B     narrow
+	CMP     $0, R2
+	BEQ     done
+	FMOVS   (R0), F0
+	FMOVS.P 4(R1), F1
+	WORD    $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
+	FMOVS.P F0, 4(R0)
+	SUB     $1, R2, R2
+	B       narrow
 
 done:
 	RET
@@ -7006,32 +6900,26 @@ few:
 	ADD $32, R3, R3
 
 wide:
-	CMP   $4, R3
-	BLT   narrow
-	FMOVQ (R2), F0
-	FMOVQ (R1), F1
-	WORD  $0x6ea2e400 // fcmgt v0.4s, v0.4s, v2.4s
-	VAND  V0.B16, V1.B16, V1.B16
-	FMOVQ F1, (R0)
-	ADD   $16, R0, R0
-	ADD   $16, R1, R1
-	ADD   $16, R2, R2
-	SUB   $4, R3, R3
-	B     wide
+	CMP     $4, R3
+	BLT     narrow
+	FMOVQ.P 16(R2), F0
+	FMOVQ.P 16(R1), F1
+	WORD    $0x6ea2e400 // fcmgt v0.4s, v0.4s, v2.4s
+	VAND    V0.B16, V1.B16, V1.B16
+	FMOVQ.P F1, 16(R0)
+	SUB     $4, R3, R3
+	B       wide
 
 narrow:
-	CMP   $0, R3
-	BEQ   done
-	FMOVS (R2), F0
-	FMOVS (R1), F1
-	WORD  $0x6ea2e400 // fcmgt v0.4s, v0.4s, v2.4s
-	VAND  V0.B16, V1.B16, V1.B16
-	FMOVS F1, (R0)
-	ADD   $4, R0, R0
-	ADD   $4, R1, R1
-	ADD   $4, R2, R2
-	SUB   $1, R3, R3
-	B     narrow
+	CMP     $0, R3
+	BEQ     done
+	FMOVS.P 4(R2), F0
+	FMOVS.P 4(R1), F1
+	WORD    $0x6ea2e400 // fcmgt v0.4s, v0.4s, v2.4s
+	VAND    V0.B16, V1.B16, V1.B16
+	FMOVS.P F1, 4(R0)
+	SUB     $1, R3, R3
+	B       narrow
 
 done:
 	RET
@@ -7132,14 +7020,13 @@ wide:
 	B     wide
 
 narrow:
-	CMP    $0, R1
-	BEQ    done
-	FMOVS  (R0), F0
-	FCVTSD F0, F0
-	VFMLA  V0.D2, V0.D2, V4.D2
-	ADD    $4, R0, R0
-	SUB    $1, R1, R1
-	B      narrow
+	CMP     $0, R1
+	BEQ     done
+	FMOVS.P 4(R0), F0
+	FCVTSD  F0, F0
+	VFMLA   V0.D2, V0.D2, V4.D2
+	SUB     $1, R1, R1
+	B       narrow
 
 done:
 	WORD  $0x4e6cd484 // fadd v4.2d, v4.2d, v12.2d
@@ -7230,18 +7117,16 @@ few:
 	ADD $32, R3, R3
 
 wide:
-	CMP   $4, R3
-	BLT   narrow
-	FMOVS (R1), F0
-	VUXTL V0.B8, V0.H8
-	VUXTL V0.H4, V0.S4
-	WORD  $0x4e21d800 // scvtf v0.4s, v0.4s
-	WORD  $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
-	FMOVQ F0, (R0)
-	ADD   $16, R0, R0
-	ADD   $4, R1, R1
-	SUB   $4, R3, R3
-	B     wide
+	CMP     $4, R3
+	BLT     narrow
+	FMOVS.P 4(R1), F0
+	VUXTL   V0.B8, V0.H8
+	VUXTL   V0.H4, V0.S4
+	WORD    $0x4e21d800 // scvtf v0.4s, v0.4s
+	WORD    $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
+	FMOVQ.P F0, 16(R0)
+	SUB     $4, R3, R3
+	B       wide
 
 narrow:
 	CMP     $0, R3
@@ -7249,8 +7134,7 @@ narrow:
 	MOVBU   (R1), R2
 	SCVTFWS R2, F0
 	WORD    $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
-	FMOVS   F0, (R0)
-	ADD     $4, R0, R0
+	FMOVS.P F0, 4(R0)
 	ADD     $1, R1, R1
 	SUB     $1, R3, R3
 	B       narrow
@@ -7284,12 +7168,10 @@ TEXT ·maxPool2NEON(SB), NOSPLIT, $0-104
 	BLT   few
 
 some:
-	FMOVQ (R3), F4
-	FMOVQ 16(R3), F5
+	FLDPQ (R3), (F4, F5)
 	VUZP1 V5.S4, V4.S4, V0.S4
 	VUZP2 V5.S4, V4.S4, V1.S4
-	FMOVQ (R6), F4
-	FMOVQ 16(R6), F5
+	FLDPQ (R6), (F4, F5)
 	VUZP1 V5.S4, V4.S4, V2.S4
 	VUZP2 V5.S4, V4.S4, V3.S4
 	VORR  V11.B16, V11.B16, V4.B16
@@ -7320,12 +7202,10 @@ some:
 	VDUP  R0, V12.S4
 	VDUP  V12.S[0], V12.S4
 	VADD  V12.S4, V11.S4, V11.S4
-	FMOVQ 32(R3), F4
-	FMOVQ 48(R3), F5
+	FLDPQ 32(R3), (F4, F5)
 	VUZP1 V5.S4, V4.S4, V0.S4
 	VUZP2 V5.S4, V4.S4, V1.S4
-	FMOVQ 32(R6), F4
-	FMOVQ 48(R6), F5
+	FLDPQ 32(R6), (F4, F5)
 	VUZP1 V5.S4, V4.S4, V2.S4
 	VUZP2 V5.S4, V4.S4, V3.S4
 	VORR  V11.B16, V11.B16, V4.B16
@@ -7356,12 +7236,10 @@ some:
 	VDUP  R0, V12.S4
 	VDUP  V12.S[0], V12.S4
 	VADD  V12.S4, V11.S4, V11.S4
-	FMOVQ 64(R3), F4
-	FMOVQ 80(R3), F5
+	FLDPQ 64(R3), (F4, F5)
 	VUZP1 V5.S4, V4.S4, V0.S4
 	VUZP2 V5.S4, V4.S4, V1.S4
-	FMOVQ 64(R6), F4
-	FMOVQ 80(R6), F5
+	FLDPQ 64(R6), (F4, F5)
 	VUZP1 V5.S4, V4.S4, V2.S4
 	VUZP2 V5.S4, V4.S4, V3.S4
 	VORR  V11.B16, V11.B16, V4.B16
@@ -7392,12 +7270,10 @@ some:
 	VDUP  R0, V12.S4
 	VDUP  V12.S[0], V12.S4
 	VADD  V12.S4, V11.S4, V11.S4
-	FMOVQ 96(R3), F4
-	FMOVQ 112(R3), F5
+	FLDPQ 96(R3), (F4, F5)
 	VUZP1 V5.S4, V4.S4, V0.S4
 	VUZP2 V5.S4, V4.S4, V1.S4
-	FMOVQ 96(R6), F4
-	FMOVQ 112(R6), F5
+	FLDPQ 96(R6), (F4, F5)
 	VUZP1 V5.S4, V4.S4, V2.S4
 	VUZP2 V5.S4, V4.S4, V3.S4
 	VORR  V11.B16, V11.B16, V4.B16
@@ -7428,12 +7304,10 @@ some:
 	VDUP  R0, V12.S4
 	VDUP  V12.S[0], V12.S4
 	VADD  V12.S4, V11.S4, V11.S4
-	FMOVQ 128(R3), F4
-	FMOVQ 144(R3), F5
+	FLDPQ 128(R3), (F4, F5)
 	VUZP1 V5.S4, V4.S4, V0.S4
 	VUZP2 V5.S4, V4.S4, V1.S4
-	FMOVQ 128(R6), F4
-	FMOVQ 144(R6), F5
+	FLDPQ 128(R6), (F4, F5)
 	VUZP1 V5.S4, V4.S4, V2.S4
 	VUZP2 V5.S4, V4.S4, V3.S4
 	VORR  V11.B16, V11.B16, V4.B16
@@ -7464,12 +7338,10 @@ some:
 	VDUP  R0, V12.S4
 	VDUP  V12.S[0], V12.S4
 	VADD  V12.S4, V11.S4, V11.S4
-	FMOVQ 160(R3), F4
-	FMOVQ 176(R3), F5
+	FLDPQ 160(R3), (F4, F5)
 	VUZP1 V5.S4, V4.S4, V0.S4
 	VUZP2 V5.S4, V4.S4, V1.S4
-	FMOVQ 160(R6), F4
-	FMOVQ 176(R6), F5
+	FLDPQ 160(R6), (F4, F5)
 	VUZP1 V5.S4, V4.S4, V2.S4
 	VUZP2 V5.S4, V4.S4, V3.S4
 	VORR  V11.B16, V11.B16, V4.B16
@@ -7500,12 +7372,10 @@ some:
 	VDUP  R0, V12.S4
 	VDUP  V12.S[0], V12.S4
 	VADD  V12.S4, V11.S4, V11.S4
-	FMOVQ 192(R3), F4
-	FMOVQ 208(R3), F5
+	FLDPQ 192(R3), (F4, F5)
 	VUZP1 V5.S4, V4.S4, V0.S4
 	VUZP2 V5.S4, V4.S4, V1.S4
-	FMOVQ 192(R6), F4
-	FMOVQ 208(R6), F5
+	FLDPQ 192(R6), (F4, F5)
 	VUZP1 V5.S4, V4.S4, V2.S4
 	VUZP2 V5.S4, V4.S4, V3.S4
 	VORR  V11.B16, V11.B16, V4.B16
@@ -7536,12 +7406,10 @@ some:
 	VDUP  R0, V12.S4
 	VDUP  V12.S[0], V12.S4
 	VADD  V12.S4, V11.S4, V11.S4
-	FMOVQ 224(R3), F4
-	FMOVQ 240(R3), F5
+	FLDPQ 224(R3), (F4, F5)
 	VUZP1 V5.S4, V4.S4, V0.S4
 	VUZP2 V5.S4, V4.S4, V1.S4
-	FMOVQ 224(R6), F4
-	FMOVQ 240(R6), F5
+	FLDPQ 224(R6), (F4, F5)
 	VUZP1 V5.S4, V4.S4, V2.S4
 	VUZP2 V5.S4, V4.S4, V3.S4
 	VORR  V11.B16, V11.B16, V4.B16
@@ -7583,92 +7451,84 @@ few:
 	ADD $32, R7, R7
 
 wide:
-	CMP   $4, R7
-	BLT   narrow
-	FMOVQ (R3), F4
-	FMOVQ 16(R3), F5
-	VUZP1 V5.S4, V4.S4, V0.S4
-	VUZP2 V5.S4, V4.S4, V1.S4
-	FMOVQ (R6), F4
-	FMOVQ 16(R6), F5
-	VUZP1 V5.S4, V4.S4, V2.S4
-	VUZP2 V5.S4, V4.S4, V3.S4
-	VORR  V11.B16, V11.B16, V4.B16
-	WORD  $0x6e21e405 // fcmge v5.4s, v0.4s, v1.4s
-	WORD  $0x6e2058a5 // mvn v5.16b, v5.16b
-	WORD  $0x4e20e406 // fcmeq v6.4s, v0.4s, v0.4s
-	VAND  V5.B16, V6.B16, V5.B16
-	VADD  V8.S4, V11.S4, V6.S4
-	VBIT  V5.B16, V1.B16, V0.B16
-	VBIT  V5.B16, V6.B16, V4.B16
-	WORD  $0x6e22e405 // fcmge v5.4s, v0.4s, v2.4s
-	WORD  $0x6e2058a5 // mvn v5.16b, v5.16b
-	WORD  $0x4e20e406 // fcmeq v6.4s, v0.4s, v0.4s
-	VAND  V5.B16, V6.B16, V5.B16
-	VADD  V9.S4, V11.S4, V6.S4
-	VBIT  V5.B16, V2.B16, V0.B16
-	VBIT  V5.B16, V6.B16, V4.B16
-	WORD  $0x6e23e405 // fcmge v5.4s, v0.4s, v3.4s
-	WORD  $0x6e2058a5 // mvn v5.16b, v5.16b
-	WORD  $0x4e20e406 // fcmeq v6.4s, v0.4s, v0.4s
-	VAND  V5.B16, V6.B16, V5.B16
-	VADD  V10.S4, V11.S4, V6.S4
-	VBIT  V5.B16, V3.B16, V0.B16
-	VBIT  V5.B16, V6.B16, V4.B16
-	FMOVQ F0, (R1)
-	FMOVQ F4, (R2)
-	MOVD  $8, R0
-	VDUP  R0, V12.S4
-	VDUP  V12.S[0], V12.S4
-	VADD  V12.S4, V11.S4, V11.S4
-	ADD   $16, R1, R1
-	ADD   $16, R2, R2
-	ADD   $32, R3, R3
-	ADD   $32, R6, R6
-	SUB   $4, R7, R7
-	B     wide
+	CMP     $4, R7
+	BLT     narrow
+	FLDPQ.P 32(R3), (F4, F5)
+	VUZP1   V5.S4, V4.S4, V0.S4
+	VUZP2   V5.S4, V4.S4, V1.S4
+	FLDPQ.P 32(R6), (F4, F5)
+	VUZP1   V5.S4, V4.S4, V2.S4
+	VUZP2   V5.S4, V4.S4, V3.S4
+	VORR    V11.B16, V11.B16, V4.B16
+	WORD    $0x6e21e405 // fcmge v5.4s, v0.4s, v1.4s
+	WORD    $0x6e2058a5 // mvn v5.16b, v5.16b
+	WORD    $0x4e20e406 // fcmeq v6.4s, v0.4s, v0.4s
+	VAND    V5.B16, V6.B16, V5.B16
+	VADD    V8.S4, V11.S4, V6.S4
+	VBIT    V5.B16, V1.B16, V0.B16
+	VBIT    V5.B16, V6.B16, V4.B16
+	WORD    $0x6e22e405 // fcmge v5.4s, v0.4s, v2.4s
+	WORD    $0x6e2058a5 // mvn v5.16b, v5.16b
+	WORD    $0x4e20e406 // fcmeq v6.4s, v0.4s, v0.4s
+	VAND    V5.B16, V6.B16, V5.B16
+	VADD    V9.S4, V11.S4, V6.S4
+	VBIT    V5.B16, V2.B16, V0.B16
+	VBIT    V5.B16, V6.B16, V4.B16
+	WORD    $0x6e23e405 // fcmge v5.4s, v0.4s, v3.4s
+	WORD    $0x6e2058a5 // mvn v5.16b, v5.16b
+	WORD    $0x4e20e406 // fcmeq v6.4s, v0.4s, v0.4s
+	VAND    V5.B16, V6.B16, V5.B16
+	VADD    V10.S4, V11.S4, V6.S4
+	VBIT    V5.B16, V3.B16, V0.B16
+	VBIT    V5.B16, V6.B16, V4.B16
+	FMOVQ.P F0, 16(R1)
+	FMOVQ.P F4, 16(R2)
+	MOVD    $8, R0
+	VDUP    R0, V12.S4
+	VDUP    V12.S[0], V12.S4
+	VADD    V12.S4, V11.S4, V11.S4
+	SUB     $4, R7, R7
+	B       wide
 
 narrow:
-	CMP   $0, R7
-	BEQ   done
-	FMOVS (R3), F0
-	FMOVS 4(R3), F1
-	FMOVS (R6), F2
-	FMOVS 4(R6), F3
-	VORR  V11.B16, V11.B16, V4.B16
-	WORD  $0x6e21e405 // fcmge v5.4s, v0.4s, v1.4s
-	WORD  $0x6e2058a5 // mvn v5.16b, v5.16b
-	WORD  $0x4e20e406 // fcmeq v6.4s, v0.4s, v0.4s
-	VAND  V5.B16, V6.B16, V5.B16
-	VADD  V8.S4, V11.S4, V6.S4
-	VBIT  V5.B16, V1.B16, V0.B16
-	VBIT  V5.B16, V6.B16, V4.B16
-	WORD  $0x6e22e405 // fcmge v5.4s, v0.4s, v2.4s
-	WORD  $0x6e2058a5 // mvn v5.16b, v5.16b
-	WORD  $0x4e20e406 // fcmeq v6.4s, v0.4s, v0.4s
-	VAND  V5.B16, V6.B16, V5.B16
-	VADD  V9.S4, V11.S4, V6.S4
-	VBIT  V5.B16, V2.B16, V0.B16
-	VBIT  V5.B16, V6.B16, V4.B16
-	WORD  $0x6e23e405 // fcmge v5.4s, v0.4s, v3.4s
-	WORD  $0x6e2058a5 // mvn v5.16b, v5.16b
-	WORD  $0x4e20e406 // fcmeq v6.4s, v0.4s, v0.4s
-	VAND  V5.B16, V6.B16, V5.B16
-	VADD  V10.S4, V11.S4, V6.S4
-	VBIT  V5.B16, V3.B16, V0.B16
-	VBIT  V5.B16, V6.B16, V4.B16
-	FMOVS F0, (R1)
-	FMOVS F4, (R2)
-	MOVD  $2, R0
-	VDUP  R0, V12.S4
-	VDUP  V12.S[0], V12.S4
-	VADD  V12.S4, V11.S4, V11.S4
-	ADD   $4, R1, R1
-	ADD   $4, R2, R2
-	ADD   $8, R3, R3
-	ADD   $8, R6, R6
-	SUB   $1, R7, R7
-	B     narrow
+	CMP     $0, R7
+	BEQ     done
+	FMOVS   (R3), F0
+	FMOVS   4(R3), F1
+	FMOVS   (R6), F2
+	FMOVS   4(R6), F3
+	VORR    V11.B16, V11.B16, V4.B16
+	WORD    $0x6e21e405 // fcmge v5.4s, v0.4s, v1.4s
+	WORD    $0x6e2058a5 // mvn v5.16b, v5.16b
+	WORD    $0x4e20e406 // fcmeq v6.4s, v0.4s, v0.4s
+	VAND    V5.B16, V6.B16, V5.B16
+	VADD    V8.S4, V11.S4, V6.S4
+	VBIT    V5.B16, V1.B16, V0.B16
+	VBIT    V5.B16, V6.B16, V4.B16
+	WORD    $0x6e22e405 // fcmge v5.4s, v0.4s, v2.4s
+	WORD    $0x6e2058a5 // mvn v5.16b, v5.16b
+	WORD    $0x4e20e406 // fcmeq v6.4s, v0.4s, v0.4s
+	VAND    V5.B16, V6.B16, V5.B16
+	VADD    V9.S4, V11.S4, V6.S4
+	VBIT    V5.B16, V2.B16, V0.B16
+	VBIT    V5.B16, V6.B16, V4.B16
+	WORD    $0x6e23e405 // fcmge v5.4s, v0.4s, v3.4s
+	WORD    $0x6e2058a5 // mvn v5.16b, v5.16b
+	WORD    $0x4e20e406 // fcmeq v6.4s, v0.4s, v0.4s
+	VAND    V5.B16, V6.B16, V5.B16
+	VADD    V10.S4, V11.S4, V6.S4
+	VBIT    V5.B16, V3.B16, V0.B16
+	VBIT    V5.B16, V6.B16, V4.B16
+	FMOVS.P F0, 4(R1)
+	FMOVS.P F4, 4(R2)
+	MOVD    $2, R0
+	VDUP    R0, V12.S4
+	VDUP    V12.S[0], V12.S4
+	VADD    V12.S4, V11.S4, V11.S4
+	ADD     $8, R3, R3
+	ADD     $8, R6, R6
+	SUB     $1, R7, R7
+	B       narrow
 
 done:
 	RET
@@ -7866,122 +7726,97 @@ TEXT ·sumPatches5x5NEON(SB), NOSPLIT, $0-48
 	MOVD  pitch+40(FP), R3
 	LSL   $2, R3, R3
 	ADD   R3<<1, R3, R2
-	FMOVQ (R0), F0
-	FMOVQ 16(R0), F1
-	FMOVQ 32(R0), F2
-	FMOVQ 48(R0), F3
-	FMOVQ 64(R0), F4
-	FMOVQ 80(R0), F5
-	FMOVQ 96(R0), F6
-	FMOVQ 112(R0), F7
-	FMOVQ 128(R0), F8
-	FMOVQ 144(R0), F9
-	FMOVQ 160(R0), F10
-	FMOVQ 176(R0), F11
-	FMOVQ 192(R0), F12
-	FMOVQ 208(R0), F13
-	FMOVQ 224(R0), F14
-	FMOVQ 240(R0), F15
-	FMOVQ 256(R0), F16
-	FMOVQ 272(R0), F17
-	FMOVQ 288(R0), F18
-	FMOVQ 304(R0), F19
-	FMOVQ 320(R0), F20
-	FMOVQ 336(R0), F21
-	FMOVQ 352(R0), F22
-	FMOVQ 368(R0), F23
+	FLDPQ (R0), (F0, F1)
+	FLDPQ 32(R0), (F2, F3)
+	FLDPQ 64(R0), (F4, F5)
+	FLDPQ 96(R0), (F6, F7)
+	FLDPQ 128(R0), (F8, F9)
+	FLDPQ 160(R0), (F10, F11)
+	FLDPQ 192(R0), (F12, F13)
+	FLDPQ 224(R0), (F14, F15)
+	FLDPQ 256(R0), (F16, F17)
+	FLDPQ 288(R0), (F18, F19)
+	FLDPQ 320(R0), (F20, F21)
+	FLDPQ 352(R0), (F22, F23)
 	FMOVQ 384(R0), F24
 	MOVD  values+16(FP), R10
 	MOVD  offsets+24(FP), R11
 	MOVD  n+32(FP), R12
 
 rows:
-	MOVW  (R11), R2
-	ADD   R2<<2, R1, R2
-	ADD   R3, R2, R6
-	ADD   R3, R6, R7
-	ADD   R3, R7, R8
-	ADD   R3, R8, R9
-	FMOVS (R10), F30
-	FMOVQ (R2), F29
-	WORD  $0x4f9e13a0 // fmla v0.4s, v29.4s, v30.s[0]
-	FMOVQ 16(R2), F29
-	WORD  $0x4f9e13a1 // fmla v1.4s, v29.4s, v30.s[0]
-	FMOVQ 32(R2), F29
-	WORD  $0x4f9e13a2 // fmla v2.4s, v29.4s, v30.s[0]
-	FMOVQ 48(R2), F29
-	WORD  $0x4f9e13a3 // fmla v3.4s, v29.4s, v30.s[0]
-	FMOVQ 64(R2), F29
-	WORD  $0x4f9e13a4 // fmla v4.4s, v29.4s, v30.s[0]
-	FMOVQ (R6), F29
-	WORD  $0x4f9e13a5 // fmla v5.4s, v29.4s, v30.s[0]
-	FMOVQ 16(R6), F29
-	WORD  $0x4f9e13a6 // fmla v6.4s, v29.4s, v30.s[0]
-	FMOVQ 32(R6), F29
-	WORD  $0x4f9e13a7 // fmla v7.4s, v29.4s, v30.s[0]
-	FMOVQ 48(R6), F29
-	WORD  $0x4f9e13a8 // fmla v8.4s, v29.4s, v30.s[0]
-	FMOVQ 64(R6), F29
-	WORD  $0x4f9e13a9 // fmla v9.4s, v29.4s, v30.s[0]
-	FMOVQ (R7), F29
-	WORD  $0x4f9e13aa // fmla v10.4s, v29.4s, v30.s[0]
-	FMOVQ 16(R7), F29
-	WORD  $0x4f9e13ab // fmla v11.4s, v29.4s, v30.s[0]
-	FMOVQ 32(R7), F29
-	WORD  $0x4f9e13ac // fmla v12.4s, v29.4s, v30.s[0]
-	FMOVQ 48(R7), F29
-	WORD  $0x4f9e13ad // fmla v13.4s, v29.4s, v30.s[0]
-	FMOVQ 64(R7), F29
-	WORD  $0x4f9e13ae // fmla v14.4s, v29.4s, v30.s[0]
-	FMOVQ (R8), F29
-	WORD  $0x4f9e13af // fmla v15.4s, v29.4s, v30.s[0]
-	FMOVQ 16(R8), F29
-	WORD  $0x4f9e13b0 // fmla v16.4s, v29.4s, v30.s[0]
-	FMOVQ 32(R8), F29
-	WORD  $0x4f9e13b1 // fmla v17.4s, v29.4s, v30.s[0]
-	FMOVQ 48(R8), F29
-	WORD  $0x4f9e13b2 // fmla v18.4s, v29.4s, v30.s[0]
-	FMOVQ 64(R8), F29
-	WORD  $0x4f9e13b3 // fmla v19.4s, v29.4s, v30.s[0]
-	FMOVQ (R9), F29
-	WORD  $0x4f9e13b4 // fmla v20.4s, v29.4s, v30.s[0]
-	FMOVQ 16(R9), F29
-	WORD  $0x4f9e13b5 // fmla v21.4s, v29.4s, v30.s[0]
-	FMOVQ 32(R9), F29
-	WORD  $0x4f9e13b6 // fmla v22.4s, v29.4s, v30.s[0]
-	FMOVQ 48(R9), F29
-	WORD  $0x4f9e13b7 // fmla v23.4s, v29.4s, v30.s[0]
-	FMOVQ 64(R9), F29
-	WORD  $0x4f9e13b8 // fmla v24.4s, v29.4s, v30.s[0]
-	ADD   $4, R11, R11
-	ADD   $4, R10, R10
-	SUBS  $1, R12, R12
-	BNE   rows
-	FMOVQ F0, (R0)
-	FMOVQ F1, 16(R0)
-	FMOVQ F2, 32(R0)
-	FMOVQ F3, 48(R0)
-	FMOVQ F4, 64(R0)
-	FMOVQ F5, 80(R0)
-	FMOVQ F6, 96(R0)
-	FMOVQ F7, 112(R0)
-	FMOVQ F8, 128(R0)
-	FMOVQ F9, 144(R0)
-	FMOVQ F10, 160(R0)
-	FMOVQ F11, 176(R0)
-	FMOVQ F12, 192(R0)
-	FMOVQ F13, 208(R0)
-	FMOVQ F14, 224(R0)
-	FMOVQ F15, 240(R0)
-	FMOVQ F16, 256(R0)
-	FMOVQ F17, 272(R0)
-	FMOVQ F18, 288(R0)
-	FMOVQ F19, 304(R0)
-	FMOVQ F20, 320(R0)
-	FMOVQ F21, 336(R0)
-	FMOVQ F22, 352(R0)
-	FMOVQ F23, 368(R0)
-	FMOVQ F24, 384(R0)
+	MOVW    (R11), R2
+	ADD     R2<<2, R1, R2
+	ADD     R3, R2, R6
+	ADD     R3, R6, R7
+	ADD     R3, R7, R8
+	ADD     R3, R8, R9
+	FMOVS.P 4(R10), F30
+	FMOVQ   (R2), F29
+	WORD    $0x4f9e13a0 // fmla v0.4s, v29.4s, v30.s[0]
+	FMOVQ   16(R2), F29
+	WORD    $0x4f9e13a1 // fmla v1.4s, v29.4s, v30.s[0]
+	FMOVQ   32(R2), F29
+	WORD    $0x4f9e13a2 // fmla v2.4s, v29.4s, v30.s[0]
+	FMOVQ   48(R2), F29
+	WORD    $0x4f9e13a3 // fmla v3.4s, v29.4s, v30.s[0]
+	FMOVQ   64(R2), F29
+	WORD    $0x4f9e13a4 // fmla v4.4s, v29.4s, v30.s[0]
+	FMOVQ   (R6), F29
+	WORD    $0x4f9e13a5 // fmla v5.4s, v29.4s, v30.s[0]
+	FMOVQ   16(R6), F29
+	WORD    $0x4f9e13a6 // fmla v6.4s, v29.4s, v30.s[0]
+	FMOVQ   32(R6), F29
+	WORD    $0x4f9e13a7 // fmla v7.4s, v29.4s, v30.s[0]
+	FMOVQ   48(R6), F29
+	WORD    $0x4f9e13a8 // fmla v8.4s, v29.4s, v30.s[0]
+	FMOVQ   64(R6), F29
+	WORD    $0x4f9e13a9 // fmla v9.4s, v29.4s, v30.s[0]
+	FMOVQ   (R7), F29
+	WORD    $0x4f9e13aa // fmla v10.4s, v29.4s, v30.s[0]
+	FMOVQ   16(R7), F29
+	WORD    $0x4f9e13ab // fmla v11.4s, v29.4s, v30.s[0]
+	FMOVQ   32(R7), F29
+	WORD    $0x4f9e13ac // fmla v12.4s, v29.4s, v30.s[0]
+	FMOVQ   48(R7), F29
+	WORD    $0x4f9e13ad // fmla v13.4s, v29.4s, v30.s[0]
+	FMOVQ   64(R7), F29
+	WORD    $0x4f9e13ae // fmla v14.4s, v29.4s, v30.s[0]
+	FMOVQ   (R8), F29
+	WORD    $0x4f9e13af // fmla v15.4s, v29.4s, v30.s[0]
+	FMOVQ   16(R8), F29
+	WORD    $0x4f9e13b0 // fmla v16.4s, v29.4s, v30.s[0]
+	FMOVQ   32(R8), F29
+	WORD    $0x4f9e13b1 // fmla v17.4s, v29.4s, v30.s[0]
+	FMOVQ   48(R8), F29
+	WORD    $0x4f9e13b2 // fmla v18.4s, v29.4s, v30.s[0]
+	FMOVQ   64(R8), F29
+	WORD    $0x4f9e13b3 // fmla v19.4s, v29.4s, v30.s[0]
+	FMOVQ   (R9), F29
+	WORD    $0x4f9e13b4 // fmla v20.4s, v29.4s, v30.s[0]
+	FMOVQ   16(R9), F29
+	WORD    $0x4f9e13b5 // fmla v21.4s, v29.4s, v30.s[0]
+	FMOVQ   32(R9), F29
+	WORD    $0x4f9e13b6 // fmla v22.4s, v29.4s, v30.s[0]
+	FMOVQ   48(R9), F29
+	WORD    $0x4f9e13b7 // fmla v23.4s, v29.4s, v30.s[0]
+	FMOVQ   64(R9), F29
+	WORD    $0x4f9e13b8 // fmla v24.4s, v29.4s, v30.s[0]
+	ADD     $4, R11, R11
+	SUBS    $1, R12, R12
+	BNE     rows
+	FSTPQ   (F0, F1), (R0)
+	FSTPQ   (F2, F3), 32(R0)
+	FSTPQ   (F4, F5), 64(R0)
+	FSTPQ   (F6, F7), 96(R0)
+	FSTPQ   (F8, F9), 128(R0)
+	FSTPQ   (F10, F11), 160(R0)
+	FSTPQ   (F12, F13), 192(R0)
+	FSTPQ   (F14, F15), 224(R0)
+	FSTPQ   (F16, F17), 256(R0)
+	FSTPQ   (F18, F19), 288(R0)
+	FSTPQ   (F20, F21), 320(R0)
+	FSTPQ   (F22, F23), 352(R0)
+	FMOVQ   F24, 384(R0)
 	RET
 
 // func addPatches5x5NEON(x *float32, patch *float32, values *float32, offsets *int32, n int, pitch int)
@@ -7991,122 +7826,89 @@ TEXT ·addPatches5x5NEON(SB), NOSPLIT, $0-48
 	MOVD  pitch+40(FP), R2
 	LSL   $2, R2, R2
 	ADD   R2<<1, R2, R3
-	FMOVQ (R0), F0
-	FMOVQ 16(R0), F1
-	FMOVQ 32(R0), F2
-	FMOVQ 48(R0), F3
-	FMOVQ 64(R0), F4
-	FMOVQ 80(R0), F5
-	FMOVQ 96(R0), F6
-	FMOVQ 112(R0), F7
-	FMOVQ 128(R0), F8
-	FMOVQ 144(R0), F9
-	FMOVQ 160(R0), F10
-	FMOVQ 176(R0), F11
-	FMOVQ 192(R0), F12
-	FMOVQ 208(R0), F13
-	FMOVQ 224(R0), F14
-	FMOVQ 240(R0), F15
-	FMOVQ 256(R0), F16
-	FMOVQ 272(R0), F17
-	FMOVQ 288(R0), F18
-	FMOVQ 304(R0), F19
-	FMOVQ 320(R0), F20
-	FMOVQ 336(R0), F21
-	FMOVQ 352(R0), F22
-	FMOVQ 368(R0), F23
+	FLDPQ (R0), (F0, F1)
+	FLDPQ 32(R0), (F2, F3)
+	FLDPQ 64(R0), (F4, F5)
+	FLDPQ 96(R0), (F6, F7)
+	FLDPQ 128(R0), (F8, F9)
+	FLDPQ 160(R0), (F10, F11)
+	FLDPQ 192(R0), (F12, F13)
+	FLDPQ 224(R0), (F14, F15)
+	FLDPQ 256(R0), (F16, F17)
+	FLDPQ 288(R0), (F18, F19)
+	FLDPQ 320(R0), (F20, F21)
+	FLDPQ 352(R0), (F22, F23)
 	FMOVQ 384(R0), F24
 	MOVD  values+16(FP), R9
 	MOVD  offsets+24(FP), R10
 	MOVD  n+32(FP), R11
 
 rows0:
-	MOVW  (R10), R0
-	ADD   R0<<2, R1, R0
-	ADD   R2, R0, R3
-	ADD   R2, R3, R6
-	ADD   R2, R6, R7
-	ADD   R2, R7, R8
-	FMOVS (R9), F30
-	FMOVQ (R0), F29
-	FMOVQ 16(R0), F28
-	FMOVQ 32(R0), F27
-	FMOVQ 48(R0), F26
-	FMOVQ 64(R0), F25
-	WORD  $0x4f9e101d // fmla v29.4s, v0.4s, v30.s[0]
-	WORD  $0x4f9e103c // fmla v28.4s, v1.4s, v30.s[0]
-	WORD  $0x4f9e105b // fmla v27.4s, v2.4s, v30.s[0]
-	WORD  $0x4f9e107a // fmla v26.4s, v3.4s, v30.s[0]
-	WORD  $0x4f9e1099 // fmla v25.4s, v4.4s, v30.s[0]
-	FMOVQ F29, (R0)
-	FMOVQ F28, 16(R0)
-	FMOVQ F27, 32(R0)
-	FMOVQ F26, 48(R0)
-	FMOVQ F25, 64(R0)
-	FMOVQ (R3), F29
-	FMOVQ 16(R3), F28
-	FMOVQ 32(R3), F27
-	FMOVQ 48(R3), F26
-	FMOVQ 64(R3), F25
-	WORD  $0x4f9e10bd // fmla v29.4s, v5.4s, v30.s[0]
-	WORD  $0x4f9e10dc // fmla v28.4s, v6.4s, v30.s[0]
-	WORD  $0x4f9e10fb // fmla v27.4s, v7.4s, v30.s[0]
-	WORD  $0x4f9e111a // fmla v26.4s, v8.4s, v30.s[0]
-	WORD  $0x4f9e1139 // fmla v25.4s, v9.4s, v30.s[0]
-	FMOVQ F29, (R3)
-	FMOVQ F28, 16(R3)
-	FMOVQ F27, 32(R3)
-	FMOVQ F26, 48(R3)
-	FMOVQ F25, 64(R3)
-	FMOVQ (R6), F29
-	FMOVQ 16(R6), F28
-	FMOVQ 32(R6), F27
-	FMOVQ 48(R6), F26
-	FMOVQ 64(R6), F25
-	WORD  $0x4f9e115d // fmla v29.4s, v10.4s, v30.s[0]
-	WORD  $0x4f9e117c // fmla v28.4s, v11.4s, v30.s[0]
-	WORD  $0x4f9e119b // fmla v27.4s, v12.4s, v30.s[0]
-	WORD  $0x4f9e11ba // fmla v26.4s, v13.4s, v30.s[0]
-	WORD  $0x4f9e11d9 // fmla v25.4s, v14.4s, v30.s[0]
-	FMOVQ F29, (R6)
-	FMOVQ F28, 16(R6)
-	FMOVQ F27, 32(R6)
-	FMOVQ F26, 48(R6)
-	FMOVQ F25, 64(R6)
-	FMOVQ (R7), F29
-	FMOVQ 16(R7), F28
-	FMOVQ 32(R7), F27
-	FMOVQ 48(R7), F26
-	FMOVQ 64(R7), F25
-	WORD  $0x4f9e11fd // fmla v29.4s, v15.4s, v30.s[0]
-	WORD  $0x4f9e121c // fmla v28.4s, v16.4s, v30.s[0]
-	WORD  $0x4f9e123b // fmla v27.4s, v17.4s, v30.s[0]
-	WORD  $0x4f9e125a // fmla v26.4s, v18.4s, v30.s[0]
-	WORD  $0x4f9e1279 // fmla v25.4s, v19.4s, v30.s[0]
-	FMOVQ F29, (R7)
-	FMOVQ F28, 16(R7)
-	FMOVQ F27, 32(R7)
-	FMOVQ F26, 48(R7)
-	FMOVQ F25, 64(R7)
-	FMOVQ (R8), F29
-	FMOVQ 16(R8), F28
-	FMOVQ 32(R8), F27
-	FMOVQ 48(R8), F26
-	FMOVQ 64(R8), F25
-	WORD  $0x4f9e129d // fmla v29.4s, v20.4s, v30.s[0]
-	WORD  $0x4f9e12bc // fmla v28.4s, v21.4s, v30.s[0]
-	WORD  $0x4f9e12db // fmla v27.4s, v22.4s, v30.s[0]
-	WORD  $0x4f9e12fa // fmla v26.4s, v23.4s, v30.s[0]
-	WORD  $0x4f9e1319 // fmla v25.4s, v24.4s, v30.s[0]
-	FMOVQ F29, (R8)
-	FMOVQ F28, 16(R8)
-	FMOVQ F27, 32(R8)
-	FMOVQ F26, 48(R8)
-	FMOVQ F25, 64(R8)
-	ADD   $4, R10, R10
-	ADD   $4, R9, R9
-	SUBS  $1, R11, R11
-	BNE   rows0
+	MOVW    (R10), R0
+	ADD     R0<<2, R1, R0
+	ADD     R2, R0, R3
+	ADD     R2, R3, R6
+	ADD     R2, R6, R7
+	ADD     R2, R7, R8
+	FMOVS.P 4(R9), F30
+	FLDPQ   (R0), (F29, F28)
+	FLDPQ   32(R0), (F27, F26)
+	FMOVQ   64(R0), F25
+	WORD    $0x4f9e101d // fmla v29.4s, v0.4s, v30.s[0]
+	WORD    $0x4f9e103c // fmla v28.4s, v1.4s, v30.s[0]
+	WORD    $0x4f9e105b // fmla v27.4s, v2.4s, v30.s[0]
+	WORD    $0x4f9e107a // fmla v26.4s, v3.4s, v30.s[0]
+	WORD    $0x4f9e1099 // fmla v25.4s, v4.4s, v30.s[0]
+	FSTPQ   (F29, F28), (R0)
+	FSTPQ   (F27, F26), 32(R0)
+	FMOVQ   F25, 64(R0)
+	FLDPQ   (R3), (F29, F28)
+	FLDPQ   32(R3), (F27, F26)
+	FMOVQ   64(R3), F25
+	WORD    $0x4f9e10bd // fmla v29.4s, v5.4s, v30.s[0]
+	WORD    $0x4f9e10dc // fmla v28.4s, v6.4s, v30.s[0]
+	WORD    $0x4f9e10fb // fmla v27.4s, v7.4s, v30.s[0]
+	WORD    $0x4f9e111a // fmla v26.4s, v8.4s, v30.s[0]
+	WORD    $0x4f9e1139 // fmla v25.4s, v9.4s, v30.s[0]
+	FSTPQ   (F29, F28), (R3)
+	FSTPQ   (F27, F26), 32(R3)
+	FMOVQ   F25, 64(R3)
+	FLDPQ   (R6), (F29, F28)
+	FLDPQ   32(R6), (F27, F26)
+	FMOVQ   64(R6), F25
+	WORD    $0x4f9e115d // fmla v29.4s, v10.4s, v30.s[0]
+	WORD    $0x4f9e117c // fmla v28.4s, v11.4s, v30.s[0]
+	WORD    $0x4f9e119b // fmla v27.4s, v12.4s, v30.s[0]
+	WORD    $0x4f9e11ba // fmla v26.4s, v13.4s, v30.s[0]
+	WORD    $0x4f9e11d9 // fmla v25.4s, v14.4s, v30.s[0]
+	FSTPQ   (F29, F28), (R6)
+	FSTPQ   (F27, F26), 32(R6)
+	FMOVQ   F25, 64(R6)
+	FLDPQ   (R7), (F29, F28)
+	FLDPQ   32(R7), (F27, F26)
+	FMOVQ   64(R7), F25
+	WORD    $0x4f9e11fd // fmla v29.4s, v15.4s, v30.s[0]
+	WORD    $0x4f9e121c // fmla v28.4s, v16.4s, v30.s[0]
+	WORD    $0x4f9e123b // fmla v27.4s, v17.4s, v30.s[0]
+	WORD    $0x4f9e125a // fmla v26.4s, v18.4s, v30.s[0]
+	WORD    $0x4f9e1279 // fmla v25.4s, v19.4s, v30.s[0]
+	FSTPQ   (F29, F28), (R7)
+	FSTPQ   (F27, F26), 32(R7)
+	FMOVQ   F25, 64(R7)
+	FLDPQ   (R8), (F29, F28)
+	FLDPQ   32(R8), (F27, F26)
+	FMOVQ   64(R8), F25
+	WORD    $0x4f9e129d // fmla v29.4s, v20.4s, v30.s[0]
+	WORD    $0x4f9e12bc // fmla v28.4s, v21.4s, v30.s[0]
+	WORD    $0x4f9e12db // fmla v27.4s, v22.4s, v30.s[0]
+	WORD    $0x4f9e12fa // fmla v26.4s, v23.4s, v30.s[0]
+	WORD    $0x4f9e1319 // fmla v25.4s, v24.4s, v30.s[0]
+	FSTPQ   (F29, F28), (R8)
+	FSTPQ   (F27, F26), 32(R8)
+	FMOVQ   F25, 64(R8)
+	ADD     $4, R10, R10
+	SUBS    $1, R11, R11
+	BNE     rows0
 	RET
 
 // func sumPatches5x1NEON(sums *float32, x *float32, values *float32, offsets *int32, n int, pitch int)
@@ -8119,10 +7921,8 @@ TEXT ·sumPatches5x1NEON(SB), NOSPLIT, $0-48
 	ADD   R3, R3, R6
 	ADD   R3, R6, R7
 	ADD   R3, R7, R8
-	FMOVQ (R0), F0
-	FMOVQ 16(R0), F1
-	FMOVQ 32(R0), F2
-	FMOVQ 48(R0), F3
+	FLDPQ (R0), (F0, F1)
+	FLDPQ 32(R0), (F2, F3)
 	FMOVQ 64(R0), F4
 	VMOVI $0, V5.B16
 	VMOVI $0, V6.B16
@@ -8208,23 +8008,22 @@ rowsfew:
 	BEQ  rowsend
 
 rows:
-	MOVW  (R10), R2
-	ADD   R2<<2, R1, R2
-	FMOVS (R9), F30
-	FMOVQ (R2), F29
-	WORD  $0x4f9e13a0 // fmla v0.4s, v29.4s, v30.s[0]
-	WORD  $0x3ce3685d // ldr q29, [x2, x3]
-	WORD  $0x4f9e13a1 // fmla v1.4s, v29.4s, v30.s[0]
-	WORD  $0x3ce6685d // ldr q29, [x2, x6]
-	WORD  $0x4f9e13a2 // fmla v2.4s, v29.4s, v30.s[0]
-	WORD  $0x3ce7685d // ldr q29, [x2, x7]
-	WORD  $0x4f9e13a3 // fmla v3.4s, v29.4s, v30.s[0]
-	WORD  $0x3ce8685d // ldr q29, [x2, x8]
-	WORD  $0x4f9e13a4 // fmla v4.4s, v29.4s, v30.s[0]
-	ADD   $4, R10, R10
-	ADD   $4, R9, R9
-	SUBS  $1, R11, R11
-	BNE   rows
+	MOVW    (R10), R2
+	ADD     R2<<2, R1, R2
+	FMOVS.P 4(R9), F30
+	FMOVQ   (R2), F29
+	WORD    $0x4f9e13a0 // fmla v0.4s, v29.4s, v30.s[0]
+	WORD    $0x3ce3685d // ldr q29, [x2, x3]
+	WORD    $0x4f9e13a1 // fmla v1.4s, v29.4s, v30.s[0]
+	WORD    $0x3ce6685d // ldr q29, [x2, x6]
+	WORD    $0x4f9e13a2 // fmla v2.4s, v29.4s, v30.s[0]
+	WORD    $0x3ce7685d // ldr q29, [x2, x7]
+	WORD    $0x4f9e13a3 // fmla v3.4s, v29.4s, v30.s[0]
+	WORD    $0x3ce8685d // ldr q29, [x2, x8]
+	WORD    $0x4f9e13a4 // fmla v4.4s, v29.4s, v30.s[0]
+	ADD     $4, R10, R10
+	SUBS    $1, R11, R11
+	BNE     rows
 
 rowsend:
 	WORD  $0x4e25d400 // fadd v0.4s, v0.4s, v5.4s
@@ -8242,10 +8041,8 @@ rowsend:
 	WORD  $0x4e31d442 // fadd v2.4s, v2.4s, v17.4s
 	WORD  $0x4e32d463 // fadd v3.4s, v3.4s, v18.4s
 	WORD  $0x4e33d484 // fadd v4.4s, v4.4s, v19.4s
-	FMOVQ F0, (R0)
-	FMOVQ F1, 16(R0)
-	FMOVQ F2, 32(R0)
-	FMOVQ F3, 48(R0)
+	FSTPQ (F0, F1), (R0)
+	FSTPQ (F2, F3), 32(R0)
 	FMOVQ F4, 64(R0)
 	RET
 
@@ -8259,10 +8056,8 @@ TEXT ·addPatches5x1NEON(SB), NOSPLIT, $0-48
 	ADD   R2, R2, R3
 	ADD   R2, R3, R6
 	ADD   R2, R6, R7
-	FMOVQ (R0), F0
-	FMOVQ 16(R0), F1
-	FMOVQ 32(R0), F2
-	FMOVQ 48(R0), F3
+	FLDPQ (R0), (F0, F1)
+	FLDPQ 32(R0), (F2, F3)
 	FMOVQ 64(R0), F4
 	MOVD  values+16(FP), R8
 	MOVD  offsets+24(FP), R9
@@ -8335,28 +8130,27 @@ rows0few:
 	BEQ  rows0end
 
 rows0:
-	MOVW  (R9), R0
-	ADD   R0<<2, R1, R0
-	FMOVS (R8), F30
-	FMOVQ (R0), F29
-	WORD  $0x3ce2681c // ldr q28, [x0, x2]
-	WORD  $0x3ce3681b // ldr q27, [x0, x3]
-	WORD  $0x3ce6681a // ldr q26, [x0, x6]
-	WORD  $0x3ce76819 // ldr q25, [x0, x7]
-	WORD  $0x4f9e101d // fmla v29.4s, v0.4s, v30.s[0]
-	WORD  $0x4f9e103c // fmla v28.4s, v1.4s, v30.s[0]
-	WORD  $0x4f9e105b // fmla v27.4s, v2.4s, v30.s[0]
-	WORD  $0x4f9e107a // fmla v26.4s, v3.4s, v30.s[0]
-	WORD  $0x4f9e1099 // fmla v25.4s, v4.4s, v30.s[0]
-	FMOVQ F29, (R0)
-	WORD  $0x3ca2681c // str q28, [x0, x2]
-	WORD  $0x3ca3681b // str q27, [x0, x3]
-	WORD  $0x3ca6681a // str q26, [x0, x6]
-	WORD  $0x3ca76819 // str q25, [x0, x7]
-	ADD   $4, R9, R9
-	ADD   $4, R8, R8
-	SUBS  $1, R10, R10
-	BNE   rows0
+	MOVW    (R9), R0
+	ADD     R0<<2, R1, R0
+	FMOVS.P 4(R8), F30
+	FMOVQ   (R0), F29
+	WORD    $0x3ce2681c // ldr q28, [x0, x2]
+	WORD    $0x3ce3681b // ldr q27, [x0, x3]
+	WORD    $0x3ce6681a // ldr q26, [x0, x6]
+	WORD    $0x3ce76819 // ldr q25, [x0, x7]
+	WORD    $0x4f9e101d // fmla v29.4s, v0.4s, v30.s[0]
+	WORD    $0x4f9e103c // fmla v28.4s, v1.4s, v30.s[0]
+	WORD    $0x4f9e105b // fmla v27.4s, v2.4s, v30.s[0]
+	WORD    $0x4f9e107a // fmla v26.4s, v3.4s, v30.s[0]
+	WORD    $0x4f9e1099 // fmla v25.4s, v4.4s, v30.s[0]
+	FMOVQ   F29, (R0)
+	WORD    $0x3ca2681c // str q28, [x0, x2]
+	WORD    $0x3ca3681b // str q27, [x0, x3]
+	WORD    $0x3ca6681a // str q26, [x0, x6]
+	WORD    $0x3ca76819 // str q25, [x0, x7]
+	ADD     $4, R9, R9
+	SUBS    $1, R10, R10
+	BNE     rows0
 
 rows0end:
 	RET
@@ -8368,14 +8162,10 @@ TEXT ·sumPatches3x3NEON(SB), NOSPLIT, $0-48
 	MOVD  pitch+40(FP), R3
 	LSL   $2, R3, R3
 	ADD   R3<<1, R3, R2
-	FMOVQ (R0), F0
-	FMOVQ 16(R0), F1
-	FMOVQ 32(R0), F2
-	FMOVQ 48(R0), F3
-	FMOVQ 64(R0), F4
-	FMOVQ 80(R0), F5
-	FMOVQ 96(R0), F6
-	FMOVQ 112(R0), F7
+	FLDPQ (R0), (F0, F1)
+	FLDPQ 32(R0), (F2, F3)
+	FLDPQ 64(R0), (F4, F5)
+	FLDPQ 96(R0), (F6, F7)
 	FMOVQ 128(R0), F8
 	VMOVI $0, V9.B16
 	VMOVI $0, V10.B16
@@ -8481,33 +8271,32 @@ rowsfew:
 	BEQ  rowsend
 
 rows:
-	MOVW  (R9), R2
-	ADD   R2<<2, R1, R2
-	ADD   R3, R2, R6
-	ADD   R3, R6, R7
-	FMOVS (R8), F30
-	FMOVQ (R2), F29
-	WORD  $0x4f9e13a0 // fmla v0.4s, v29.4s, v30.s[0]
-	FMOVQ 16(R2), F29
-	WORD  $0x4f9e13a1 // fmla v1.4s, v29.4s, v30.s[0]
-	FMOVQ 32(R2), F29
-	WORD  $0x4f9e13a2 // fmla v2.4s, v29.4s, v30.s[0]
-	FMOVQ (R6), F29
-	WORD  $0x4f9e13a3 // fmla v3.4s, v29.4s, v30.s[0]
-	FMOVQ 16(R6), F29
-	WORD  $0x4f9e13a4 // fmla v4.4s, v29.4s, v30.s[0]
-	FMOVQ 32(R6), F29
-	WORD  $0x4f9e13a5 // fmla v5.4s, v29.4s, v30.s[0]
-	FMOVQ (R7), F29
-	WORD  $0x4f9e13a6 // fmla v6.4s, v29.4s, v30.s[0]
-	FMOVQ 16(R7), F29
-	WORD  $0x4f9e13a7 // fmla v7.4s, v29.4s, v30.s[0]
-	FMOVQ 32(R7), F29
-	WORD  $0x4f9e13a8 // fmla v8.4s, v29.4s, v30.s[0]
-	ADD   $4, R9, R9
-	ADD   $4, R8, R8
-	SUBS  $1, R10, R10
-	BNE   rows
+	MOVW    (R9), R2
+	ADD     R2<<2, R1, R2
+	ADD     R3, R2, R6
+	ADD     R3, R6, R7
+	FMOVS.P 4(R8), F30
+	FMOVQ   (R2), F29
+	WORD    $0x4f9e13a0 // fmla v0.4s, v29.4s, v30.s[0]
+	FMOVQ   16(R2), F29
+	WORD    $0x4f9e13a1 // fmla v1.4s, v29.4s, v30.s[0]
+	FMOVQ   32(R2), F29
+	WORD    $0x4f9e13a2 // fmla v2.4s, v29.4s, v30.s[0]
+	FMOVQ   (R6), F29
+	WORD    $0x4f9e13a3 // fmla v3.4s, v29.4s, v30.s[0]
+	FMOVQ   16(R6), F29
+	WORD    $0x4f9e13a4 // fmla v4.4s, v29.4s, v30.s[0]
+	FMOVQ   32(R6), F29
+	WORD    $0x4f9e13a5 // fmla v5.4s, v29.4s, v30.s[0]
+	FMOVQ   (R7), F29
+	WORD    $0x4f9e13a6 // fmla v6.4s, v29.4s, v30.s[0]
+	FMOVQ   16(R7), F29
+	WORD    $0x4f9e13a7 // fmla v7.4s, v29.4s, v30.s[0]
+	FMOVQ   32(R7), F29
+	WORD    $0x4f9e13a8 // fmla v8.4s, v29.4s, v30.s[0]
+	ADD     $4, R9, R9
+	SUBS    $1, R10, R10
+	BNE     rows
 
 rowsend:
 	WORD  $0x4e29d400 // fadd v0.4s, v0.4s, v9.4s
@@ -8528,14 +8317,10 @@ rowsend:
 	WORD  $0x4e38d4c6 // fadd v6.4s, v6.4s, v24.4s
 	WORD  $0x4e39d4e7 // fadd v7.4s, v7.4s, v25.4s
 	WORD  $0x4e3ad508 // fadd v8.4s, v8.4s, v26.4s
-	FMOVQ F0, (R0)
-	FMOVQ F1, 16(R0)
-	FMOVQ F2, 32(R0)
-	FMOVQ F3, 48(R0)
-	FMOVQ F4, 64(R0)
-	FMOVQ F5, 80(R0)
-	FMOVQ F6, 96(R0)
-	FMOVQ F7, 112(R0)
+	FSTPQ (F0, F1), (R0)
+	FSTPQ (F2, F3), 32(R0)
+	FSTPQ (F4, F5), 64(R0)
+	FSTPQ (F6, F7), 96(R0)
 	FMOVQ F8, 128(R0)
 	RET
 
@@ -8546,56 +8331,45 @@ TEXT ·addPatches3x3NEON(SB), NOSPLIT, $0-48
 	MOVD  pitch+40(FP), R2
 	LSL   $2, R2, R2
 	ADD   R2<<1, R2, R3
-	FMOVQ (R0), F0
-	FMOVQ 16(R0), F1
-	FMOVQ 32(R0), F2
-	FMOVQ 48(R0), F3
-	FMOVQ 64(R0), F4
-	FMOVQ 80(R0), F5
-	FMOVQ 96(R0), F6
-	FMOVQ 112(R0), F7
+	FLDPQ (R0), (F0, F1)
+	FLDPQ 32(R0), (F2, F3)
+	FLDPQ 64(R0), (F4, F5)
+	FLDPQ 96(R0), (F6, F7)
 	FMOVQ 128(R0), F8
 	MOVD  values+16(FP), R7
 	MOVD  offsets+24(FP), R8
 	MOVD  n+32(FP), R9
 
 rows0:
-	MOVW  (R8), R0
-	ADD   R0<<2, R1, R0
-	ADD   R2, R0, R3
-	ADD   R2, R3, R6
-	FMOVS (R7), F30
-	FMOVQ (R0), F29
-	FMOVQ 16(R0), F28
-	FMOVQ 32(R0), F27
-	FMOVQ (R3), F26
-	FMOVQ 16(R3), F25
-	WORD  $0x4f9e101d // fmla v29.4s, v0.4s, v30.s[0]
-	WORD  $0x4f9e103c // fmla v28.4s, v1.4s, v30.s[0]
-	WORD  $0x4f9e105b // fmla v27.4s, v2.4s, v30.s[0]
-	WORD  $0x4f9e107a // fmla v26.4s, v3.4s, v30.s[0]
-	WORD  $0x4f9e1099 // fmla v25.4s, v4.4s, v30.s[0]
-	FMOVQ F29, (R0)
-	FMOVQ F28, 16(R0)
-	FMOVQ F27, 32(R0)
-	FMOVQ F26, (R3)
-	FMOVQ F25, 16(R3)
-	FMOVQ 32(R3), F29
-	FMOVQ (R6), F28
-	FMOVQ 16(R6), F27
-	FMOVQ 32(R6), F26
-	WORD  $0x4f9e10bd // fmla v29.4s, v5.4s, v30.s[0]
-	WORD  $0x4f9e10dc // fmla v28.4s, v6.4s, v30.s[0]
-	WORD  $0x4f9e10fb // fmla v27.4s, v7.4s, v30.s[0]
-	WORD  $0x4f9e111a // fmla v26.4s, v8.4s, v30.s[0]
-	FMOVQ F29, 32(R3)
-	FMOVQ F28, (R6)
-	FMOVQ F27, 16(R6)
-	FMOVQ F26, 32(R6)
-	ADD   $4, R8, R8
-	ADD   $4, R7, R7
-	SUBS  $1, R9, R9
-	BNE   rows0
+	MOVW    (R8), R0
+	ADD     R0<<2, R1, R0
+	ADD     R2, R0, R3
+	ADD     R2, R3, R6
+	FMOVS.P 4(R7), F30
+	FLDPQ   (R0), (F29, F28)
+	FMOVQ   32(R0), F27
+	FLDPQ   (R3), (F26, F25)
+	WORD    $0x4f9e101d // fmla v29.4s, v0.4s, v30.s[0]
+	WORD    $0x4f9e103c // fmla v28.4s, v1.4s, v30.s[0]
+	WORD    $0x4f9e105b // fmla v27.4s, v2.4s, v30.s[0]
+	WORD    $0x4f9e107a // fmla v26.4s, v3.4s, v30.s[0]
+	WORD    $0x4f9e1099 // fmla v25.4s, v4.4s, v30.s[0]
+	FSTPQ   (F29, F28), (R0)
+	FMOVQ   F27, 32(R0)
+	FSTPQ   (F26, F25), (R3)
+	FMOVQ   32(R3), F29
+	FLDPQ   (R6), (F28, F27)
+	FMOVQ   32(R6), F26
+	WORD    $0x4f9e10bd // fmla v29.4s, v5.4s, v30.s[0]
+	WORD    $0x4f9e10dc // fmla v28.4s, v6.4s, v30.s[0]
+	WORD    $0x4f9e10fb // fmla v27.4s, v7.4s, v30.s[0]
+	WORD    $0x4f9e111a // fmla v26.4s, v8.4s, v30.s[0]
+	FMOVQ   F29, 32(R3)
+	FSTPQ   (F28, F27), (R6)
+	FMOVQ   F26, 32(R6)
+	ADD     $4, R8, R8
+	SUBS    $1, R9, R9
+	BNE     rows0
 	RET
 
 // func sumPatches3x1NEON(sums *float32, x *float32, values *float32, offsets *int32, n int, pitch int)
@@ -8606,8 +8380,7 @@ TEXT ·sumPatches3x1NEON(SB), NOSPLIT, $0-48
 	LSL   $2, R3, R3
 	ADD   R3<<1, R3, R2
 	ADD   R3, R3, R6
-	FMOVQ (R0), F0
-	FMOVQ 16(R0), F1
+	FLDPQ (R0), (F0, F1)
 	FMOVQ 32(R0), F2
 	VMOVI $0, V3.B16
 	VMOVI $0, V4.B16
@@ -8671,19 +8444,18 @@ rowsfew:
 	BEQ  rowsend
 
 rows:
-	MOVW  (R8), R2
-	ADD   R2<<2, R1, R2
-	FMOVS (R7), F30
-	FMOVQ (R2), F29
-	WORD  $0x4f9e13a0 // fmla v0.4s, v29.4s, v30.s[0]
-	WORD  $0x3ce3685d // ldr q29, [x2, x3]
-	WORD  $0x4f9e13a1 // fmla v1.4s, v29.4s, v30.s[0]
-	WORD  $0x3ce6685d // ldr q29, [x2, x6]
-	WORD  $0x4f9e13a2 // fmla v2.4s, v29.4s, v30.s[0]
-	ADD   $4, R8, R8
-	ADD   $4, R7, R7
-	SUBS  $1, R9, R9
-	BNE   rows
+	MOVW    (R8), R2
+	ADD     R2<<2, R1, R2
+	FMOVS.P 4(R7), F30
+	FMOVQ   (R2), F29
+	WORD    $0x4f9e13a0 // fmla v0.4s, v29.4s, v30.s[0]
+	WORD    $0x3ce3685d // ldr q29, [x2, x3]
+	WORD    $0x4f9e13a1 // fmla v1.4s, v29.4s, v30.s[0]
+	WORD    $0x3ce6685d // ldr q29, [x2, x6]
+	WORD    $0x4f9e13a2 // fmla v2.4s, v29.4s, v30.s[0]
+	ADD     $4, R8, R8
+	SUBS    $1, R9, R9
+	BNE     rows
 
 rowsend:
 	WORD  $0x4e23d400 // fadd v0.4s, v0.4s, v3.4s
@@ -8695,8 +8467,7 @@ rowsend:
 	WORD  $0x4e29d400 // fadd v0.4s, v0.4s, v9.4s
 	WORD  $0x4e2ad421 // fadd v1.4s, v1.4s, v10.4s
 	WORD  $0x4e2bd442 // fadd v2.4s, v2.4s, v11.4s
-	FMOVQ F0, (R0)
-	FMOVQ F1, 16(R0)
+	FSTPQ (F0, F1), (R0)
 	FMOVQ F2, 32(R0)
 	RET
 
@@ -8708,8 +8479,7 @@ TEXT ·addPatches3x1NEON(SB), NOSPLIT, $0-48
 	LSL   $2, R2, R2
 	ADD   R2<<1, R2, R3
 	ADD   R2, R2, R3
-	FMOVQ (R0), F0
-	FMOVQ 16(R0), F1
+	FLDPQ (R0), (F0, F1)
 	FMOVQ 32(R0), F2
 	MOVD  values+16(FP), R6
 	MOVD  offsets+24(FP), R7
@@ -8764,22 +8534,21 @@ rows0few:
 	BEQ  rows0end
 
 rows0:
-	MOVW  (R7), R0
-	ADD   R0<<2, R1, R0
-	FMOVS (R6), F30
-	FMOVQ (R0), F29
-	WORD  $0x3ce2681c // ldr q28, [x0, x2]
-	WORD  $0x3ce3681b // ldr q27, [x0, x3]
-	WORD  $0x4f9e101d // fmla v29.4s, v0.4s, v30.s[0]
-	WORD  $0x4f9e103c // fmla v28.4s, v1.4s, v30.s[0]
-	WORD  $0x4f9e105b // fmla v27.4s, v2.4s, v30.s[0]
-	FMOVQ F29, (R0)
-	WORD  $0x3ca2681c // str q28, [x0, x2]
-	WORD  $0x3ca3681b // str q27, [x0, x3]
-	ADD   $4, R7, R7
-	ADD   $4, R6, R6
-	SUBS  $1, R8, R8
-	BNE   rows0
+	MOVW    (R7), R0
+	ADD     R0<<2, R1, R0
+	FMOVS.P 4(R6), F30
+	FMOVQ   (R0), F29
+	WORD    $0x3ce2681c // ldr q28, [x0, x2]
+	WORD    $0x3ce3681b // ldr q27, [x0, x3]
+	WORD    $0x4f9e101d // fmla v29.4s, v0.4s, v30.s[0]
+	WORD    $0x4f9e103c // fmla v28.4s, v1.4s, v30.s[0]
+	WORD    $0x4f9e105b // fmla v27.4s, v2.4s, v30.s[0]
+	FMOVQ   F29, (R0)
+	WORD    $0x3ca2681c // str q28, [x0, x2]
+	WORD    $0x3ca3681b // str q27, [x0, x3]
+	ADD     $4, R7, R7
+	SUBS    $1, R8, R8
+	BNE     rows0
 
 rows0end:
 	RET
@@ -8820,10 +8589,8 @@ TEXT ·dotsNEON(SB), NOSPLIT, $0-48
 four:
 	CMP   $16, R7
 	BLT   one
-	FMOVQ (R0), F20
-	FMOVQ 16(R0), F21
-	FMOVQ 32(R0), F22
-	FMOVQ 48(R0), F23
+	FLDPQ (R0), (F20, F21)
+	FLDPQ 32(R0), (F22, F23)
 	FMOVQ (R2), F31
 	VFMLA V31.S4, V20.S4, V0.S4
 	FMOVQ 16(R2), F31
@@ -8865,44 +8632,34 @@ four:
 	B     four
 
 one:
-	CMP   $4, R7
-	BLT   rest
-	FMOVQ (R0), F20
-	FMOVQ (R2), F31
-	VFMLA V31.S4, V20.S4, V0.S4
-	FMOVQ (R3), F31
-	VFMLA V31.S4, V20.S4, V4.S4
-	FMOVQ (R6), F31
-	VFMLA V31.S4, V20.S4, V8.S4
-	FMOVQ (R1), F31
-	VFMLA V31.S4, V20.S4, V12.S4
-	ADD   $16, R0, R0
-	ADD   $16, R2, R2
-	ADD   $16, R3, R3
-	ADD   $16, R6, R6
-	ADD   $16, R1, R1
-	SUB   $4, R7, R7
-	B     one
+	CMP     $4, R7
+	BLT     rest
+	FMOVQ.P 16(R0), F20
+	FMOVQ.P 16(R2), F31
+	VFMLA   V31.S4, V20.S4, V0.S4
+	FMOVQ.P 16(R3), F31
+	VFMLA   V31.S4, V20.S4, V4.S4
+	FMOVQ.P 16(R6), F31
+	VFMLA   V31.S4, V20.S4, V8.S4
+	FMOVQ.P 16(R1), F31
+	VFMLA   V31.S4, V20.S4, V12.S4
+	SUB     $4, R7, R7
+	B       one
 
 rest:
-	CMP   $0, R7
-	BEQ   end
-	FMOVS (R0), F20
-	FMOVS (R2), F31
-	VFMLA V31.S4, V20.S4, V16.S4
-	FMOVS (R3), F31
-	VFMLA V31.S4, V20.S4, V17.S4
-	FMOVS (R6), F31
-	VFMLA V31.S4, V20.S4, V18.S4
-	FMOVS (R1), F31
-	VFMLA V31.S4, V20.S4, V19.S4
-	ADD   $4, R0, R0
-	ADD   $4, R2, R2
-	ADD   $4, R3, R3
-	ADD   $4, R6, R6
-	ADD   $4, R1, R1
-	SUB   $1, R7, R7
-	B     rest
+	CMP     $0, R7
+	BEQ     end
+	FMOVS.P 4(R0), F20
+	FMOVS.P 4(R2), F31
+	VFMLA   V31.S4, V20.S4, V16.S4
+	FMOVS.P 4(R3), F31
+	VFMLA   V31.S4, V20.S4, V17.S4
+	FMOVS.P 4(R6), F31
+	VFMLA   V31.S4, V20.S4, V18.S4
+	FMOVS.P 4(R1), F31
+	VFMLA   V31.S4, V20.S4, V19.S4
+	SUB     $1, R7, R7
+	B       rest
 
 end:
 	MOVD  y+0(FP), R0
@@ -8939,8 +8696,7 @@ end:
 // func direct5x14NEON(y *float32, distance int, x *float32, w *float32, bias *float32, rows int, pitch int, channels int, plane int, relu bool)
 TEXT ·direct5x14NEON(SB), NOSPLIT, $0-73
 	MOVD  bias+32(FP), R0
-	FMOVQ (R0), F0
-	FMOVQ 16(R0), F1
+	FLDPQ (R0), (F0, F1)
 	VORR  V0.B16, V0.B16, V2.B16
 	VORR  V1.B16, V1.B16, V3.B16
 	VORR  V0.B16, V0.B16, V4.B16
@@ -8980,8 +8736,7 @@ row:
 	MOVD channels+56(FP), R8
 
 channel:
-	FMOVQ (R1), F28
-	FMOVQ 16(R1), F29
+	FLDPQ (R1), (F28, F29)
 	FMOVS (R7), F30
 	WORD  $0x4f9e1380 // fmla v0.4s, v28.4s, v30.s[0]
 	WORD  $0x4f9e13a1 // fmla v1.4s, v29.4s, v30.s[0]
@@ -9024,8 +8779,7 @@ channel:
 	FMOVS 52(R7), F30
 	WORD  $0x4f9e139a // fmla v26.4s, v28.4s, v30.s[0]
 	WORD  $0x4f9e13bb // fmla v27.4s, v29.4s, v30.s[0]
-	FMOVQ 32(R1), F28
-	FMOVQ 48(R1), F29
+	FLDPQ 32(R1), (F28, F29)
 	FMOVS 4(R7), F30
 	WORD  $0x4f9e1380 // fmla v0.4s, v28.4s, v30.s[0]
 	WORD  $0x4f9e13a1 // fmla v1.4s, v29.4s, v30.s[0]
@@ -9068,8 +8822,7 @@ channel:
 	FMOVS 56(R7), F30
 	WORD  $0x4f9e139a // fmla v26.4s, v28.4s, v30.s[0]
 	WORD  $0x4f9e13bb // fmla v27.4s, v29.4s, v30.s[0]
-	FMOVQ 64(R1), F28
-	FMOVQ 80(R1), F29
+	FLDPQ 64(R1), (F28, F29)
 	FMOVS 8(R7), F30
 	WORD  $0x4f9e1380 // fmla v0.4s, v28.4s, v30.s[0]
 	WORD  $0x4f9e13a1 // fmla v1.4s, v29.4s, v30.s[0]
@@ -9112,8 +8865,7 @@ channel:
 	FMOVS 60(R7), F30
 	WORD  $0x4f9e139a // fmla v26.4s, v28.4s, v30.s[0]
 	WORD  $0x4f9e13bb // fmla v27.4s, v29.4s, v30.s[0]
-	FMOVQ 96(R1), F28
-	FMOVQ 112(R1), F29
+	FLDPQ 96(R1), (F28, F29)
 	FMOVS 12(R7), F30
 	WORD  $0x4f9e1380 // fmla v0.4s, v28.4s, v30.s[0]
 	WORD  $0x4f9e13a1 // fmla v1.4s, v29.4s, v30.s[0]
@@ -9156,8 +8908,7 @@ channel:
 	FMOVS 64(R7), F30
 	WORD  $0x4f9e139a // fmla v26.4s, v28.4s, v30.s[0]
 	WORD  $0x4f9e13bb // fmla v27.4s, v29.4s, v30.s[0]
-	FMOVQ 128(R1), F28
-	FMOVQ 144(R1), F29
+	FLDPQ 128(R1), (F28, F29)
 	FMOVS 16(R7), F30
 	WORD  $0x4f9e1380 // fmla v0.4s, v28.4s, v30.s[0]
 	WORD  $0x4f9e13a1 // fmla v1.4s, v29.4s, v30.s[0]
@@ -9244,42 +8995,27 @@ store:
 	MOVD  y+0(FP), R0
 	MOVD  distance+8(FP), R1
 	LSL   $2, R1, R1
-	FMOVQ F0, (R0)
-	FMOVQ F2, 16(R0)
-	FMOVQ F4, 32(R0)
-	FMOVQ F6, 48(R0)
-	FMOVQ F8, 64(R0)
-	FMOVQ F10, 80(R0)
-	FMOVQ F12, 96(R0)
-	FMOVQ F14, 112(R0)
-	FMOVQ F16, 128(R0)
-	FMOVQ F18, 144(R0)
-	FMOVQ F20, 160(R0)
-	FMOVQ F22, 176(R0)
-	FMOVQ F24, 192(R0)
-	FMOVQ F26, 208(R0)
+	FSTPQ (F0, F2), (R0)
+	FSTPQ (F4, F6), 32(R0)
+	FSTPQ (F8, F10), 64(R0)
+	FSTPQ (F12, F14), 96(R0)
+	FSTPQ (F16, F18), 128(R0)
+	FSTPQ (F20, F22), 160(R0)
+	FSTPQ (F24, F26), 192(R0)
 	ADD   R1, R0, R0
-	FMOVQ F1, (R0)
-	FMOVQ F3, 16(R0)
-	FMOVQ F5, 32(R0)
-	FMOVQ F7, 48(R0)
-	FMOVQ F9, 64(R0)
-	FMOVQ F11, 80(R0)
-	FMOVQ F13, 96(R0)
-	FMOVQ F15, 112(R0)
-	FMOVQ F17, 128(R0)
-	FMOVQ F19, 144(R0)
-	FMOVQ F21, 160(R0)
-	FMOVQ F23, 176(R0)
-	FMOVQ F25, 192(R0)
-	FMOVQ F27, 208(R0)
+	FSTPQ (F1, F3), (R0)
+	FSTPQ (F5, F7), 32(R0)
+	FSTPQ (F9, F11), 64(R0)
+	FSTPQ (F13, F15), 96(R0)
+	FSTPQ (F17, F19), 128(R0)
+	FSTPQ (F21, F23), 160(R0)
+	FSTPQ (F25, F27), 192(R0)
 	RET
 
 // func direct5x7NEON(y *float32, distance int, x *float32, w *float32, bias *float32, rows int, pitch int, channels int, plane int, relu bool)
 TEXT ·direct5x7NEON(SB), NOSPLIT, $0-73
 	MOVD  bias+32(FP), R0
-	FMOVQ (R0), F0
-	FMOVQ 16(R0), F1
+	FLDPQ (R0), (F0, F1)
 	VORR  V0.B16, V0.B16, V2.B16
 	VORR  V1.B16, V1.B16, V3.B16
 	VORR  V0.B16, V0.B16, V4.B16
@@ -9305,8 +9041,7 @@ row:
 	MOVD channels+56(FP), R8
 
 channel:
-	FMOVQ (R1), F14
-	FMOVQ 16(R1), F15
+	FLDPQ (R1), (F14, F15)
 	FMOVS (R7), F16
 	WORD  $0x4f9011c0 // fmla v0.4s, v14.4s, v16.s[0]
 	WORD  $0x4f9011e1 // fmla v1.4s, v15.4s, v16.s[0]
@@ -9328,8 +9063,7 @@ channel:
 	FMOVS 24(R7), F16
 	WORD  $0x4f9011cc // fmla v12.4s, v14.4s, v16.s[0]
 	WORD  $0x4f9011ed // fmla v13.4s, v15.4s, v16.s[0]
-	FMOVQ 32(R1), F14
-	FMOVQ 48(R1), F15
+	FLDPQ 32(R1), (F14, F15)
 	FMOVS 4(R7), F16
 	WORD  $0x4f9011c0 // fmla v0.4s, v14.4s, v16.s[0]
 	WORD  $0x4f9011e1 // fmla v1.4s, v15.4s, v16.s[0]
@@ -9351,8 +9085,7 @@ channel:
 	FMOVS 28(R7), F16
 	WORD  $0x4f9011cc // fmla v12.4s, v14.4s, v16.s[0]
 	WORD  $0x4f9011ed // fmla v13.4s, v15.4s, v16.s[0]
-	FMOVQ 64(R1), F14
-	FMOVQ 80(R1), F15
+	FLDPQ 64(R1), (F14, F15)
 	FMOVS 8(R7), F16
 	WORD  $0x4f9011c0 // fmla v0.4s, v14.4s, v16.s[0]
 	WORD  $0x4f9011e1 // fmla v1.4s, v15.4s, v16.s[0]
@@ -9374,8 +9107,7 @@ channel:
 	FMOVS 32(R7), F16
 	WORD  $0x4f9011cc // fmla v12.4s, v14.4s, v16.s[0]
 	WORD  $0x4f9011ed // fmla v13.4s, v15.4s, v16.s[0]
-	FMOVQ 96(R1), F14
-	FMOVQ 112(R1), F15
+	FLDPQ 96(R1), (F14, F15)
 	FMOVS 12(R7), F16
 	WORD  $0x4f9011c0 // fmla v0.4s, v14.4s, v16.s[0]
 	WORD  $0x4f9011e1 // fmla v1.4s, v15.4s, v16.s[0]
@@ -9397,8 +9129,7 @@ channel:
 	FMOVS 36(R7), F16
 	WORD  $0x4f9011cc // fmla v12.4s, v14.4s, v16.s[0]
 	WORD  $0x4f9011ed // fmla v13.4s, v15.4s, v16.s[0]
-	FMOVQ 128(R1), F14
-	FMOVQ 144(R1), F15
+	FLDPQ 128(R1), (F14, F15)
 	FMOVS 16(R7), F16
 	WORD  $0x4f9011c0 // fmla v0.4s, v14.4s, v16.s[0]
 	WORD  $0x4f9011e1 // fmla v1.4s, v15.4s, v16.s[0]
@@ -9450,28 +9181,21 @@ store:
 	MOVD  y+0(FP), R0
 	MOVD  distance+8(FP), R1
 	LSL   $2, R1, R1
-	FMOVQ F0, (R0)
-	FMOVQ F2, 16(R0)
-	FMOVQ F4, 32(R0)
-	FMOVQ F6, 48(R0)
-	FMOVQ F8, 64(R0)
-	FMOVQ F10, 80(R0)
+	FSTPQ (F0, F2), (R0)
+	FSTPQ (F4, F6), 32(R0)
+	FSTPQ (F8, F10), 64(R0)
 	FMOVQ F12, 96(R0)
 	ADD   R1, R0, R0
-	FMOVQ F1, (R0)
-	FMOVQ F3, 16(R0)
-	FMOVQ F5, 32(R0)
-	FMOVQ F7, 48(R0)
-	FMOVQ F9, 64(R0)
-	FMOVQ F11, 80(R0)
+	FSTPQ (F1, F3), (R0)
+	FSTPQ (F5, F7), 32(R0)
+	FSTPQ (F9, F11), 64(R0)
 	FMOVQ F13, 96(R0)
 	RET
 
 // func direct3x14NEON(y *float32, distance int, x *float32, w *float32, bias *float32, rows int, pitch int, channels int, plane int, relu bool)
 TEXT ·direct3x14NEON(SB), NOSPLIT, $0-73
 	MOVD  bias+32(FP), R0
-	FMOVQ (R0), F0
-	FMOVQ 16(R0), F1
+	FLDPQ (R0), (F0, F1)
 	VORR  V0.B16, V0.B16, V2.B16
 	VORR  V1.B16, V1.B16, V3.B16
 	VORR  V0.B16, V0.B16, V4.B16
@@ -9511,8 +9235,7 @@ row:
 	MOVD channels+56(FP), R8
 
 channel:
-	FMOVQ (R1), F28
-	FMOVQ 16(R1), F29
+	FLDPQ (R1), (F28, F29)
 	FMOVS (R7), F30
 	WORD  $0x4f9e1380 // fmla v0.4s, v28.4s, v30.s[0]
 	WORD  $0x4f9e13a1 // fmla v1.4s, v29.4s, v30.s[0]
@@ -9555,8 +9278,7 @@ channel:
 	FMOVS 52(R7), F30
 	WORD  $0x4f9e139a // fmla v26.4s, v28.4s, v30.s[0]
 	WORD  $0x4f9e13bb // fmla v27.4s, v29.4s, v30.s[0]
-	FMOVQ 32(R1), F28
-	FMOVQ 48(R1), F29
+	FLDPQ 32(R1), (F28, F29)
 	FMOVS 4(R7), F30
 	WORD  $0x4f9e1380 // fmla v0.4s, v28.4s, v30.s[0]
 	WORD  $0x4f9e13a1 // fmla v1.4s, v29.4s, v30.s[0]
@@ -9599,8 +9321,7 @@ channel:
 	FMOVS 56(R7), F30
 	WORD  $0x4f9e139a // fmla v26.4s, v28.4s, v30.s[0]
 	WORD  $0x4f9e13bb // fmla v27.4s, v29.4s, v30.s[0]
-	FMOVQ 64(R1), F28
-	FMOVQ 80(R1), F29
+	FLDPQ 64(R1), (F28, F29)
 	FMOVS 8(R7), F30
 	WORD  $0x4f9e1380 // fmla v0.4s, v28.4s, v30.s[0]
 	WORD  $0x4f9e13a1 // fmla v1.4s, v29.4s, v30.s[0]
@@ -9687,42 +9408,27 @@ store:
 	MOVD  y+0(FP), R0
 	MOVD  distance+8(FP), R1
 	LSL   $2, R1, R1
-	FMOVQ F0, (R0)
-	FMOVQ F2, 16(R0)
-	FMOVQ F4, 32(R0)
-	FMOVQ F6, 48(R0)
-	FMOVQ F8, 64(R0)
-	FMOVQ F10, 80(R0)
-	FMOVQ F12, 96(R0)
-	FMOVQ F14, 112(R0)
-	FMOVQ F16, 128(R0)
-	FMOVQ F18, 144(R0)
-	FMOVQ F20, 160(R0)
-	FMOVQ F22, 176(R0)
-	FMOVQ F24, 192(R0)
-	FMOVQ F26, 208(R0)
+	FSTPQ (F0, F2), (R0)
+	FSTPQ (F4, F6), 32(R0)
+	FSTPQ (F8, F10), 64(R0)
+	FSTPQ (F12, F14), 96(R0)
+	FSTPQ (F16, F18), 128(R0)
+	FSTPQ (F20, F22), 160(R0)
+	FSTPQ (F24, F26), 192(R0)
 	ADD   R1, R0, R0
-	FMOVQ F1, (R0)
-	FMOVQ F3, 16(R0)
-	FMOVQ F5, 32(R0)
-	FMOVQ F7, 48(R0)
-	FMOVQ F9, 64(R0)
-	FMOVQ F11, 80(R0)
-	FMOVQ F13, 96(R0)
-	FMOVQ F15, 112(R0)
-	FMOVQ F17, 128(R0)
-	FMOVQ F19, 144(R0)
-	FMOVQ F21, 160(R0)
-	FMOVQ F23, 176(R0)
-	FMOVQ F25, 192(R0)
-	FMOVQ F27, 208(R0)
+	FSTPQ (F1, F3), (R0)
+	FSTPQ (F5, F7), 32(R0)
+	FSTPQ (F9, F11), 64(R0)
+	FSTPQ (F13, F15), 96(R0)
+	FSTPQ (F17, F19), 128(R0)
+	FSTPQ (F21, F23), 160(R0)
+	FSTPQ (F25, F27), 192(R0)
 	RET
 
 // func direct3x7NEON(y *float32, distance int, x *float32, w *float32, bias *float32, rows int, pitch int, channels int, plane int, relu bool)
 TEXT ·direct3x7NEON(SB), NOSPLIT, $0-73
 	MOVD  bias+32(FP), R0
-	FMOVQ (R0), F0
-	FMOVQ 16(R0), F1
+	FLDPQ (R0), (F0, F1)
 	VORR  V0.B16, V0.B16, V2.B16
 	VORR  V1.B16, V1.B16, V3.B16
 	VORR  V0.B16, V0.B16, V4.B16
@@ -9748,8 +9454,7 @@ row:
 	MOVD channels+56(FP), R8
 
 channel:
-	FMOVQ (R1), F14
-	FMOVQ 16(R1), F15
+	FLDPQ (R1), (F14, F15)
 	FMOVS (R7), F16
 	WORD  $0x4f9011c0 // fmla v0.4s, v14.4s, v16.s[0]
 	WORD  $0x4f9011e1 // fmla v1.4s, v15.4s, v16.s[0]
@@ -9771,8 +9476,7 @@ channel:
 	FMOVS 24(R7), F16
 	WORD  $0x4f9011cc // fmla v12.4s, v14.4s, v16.s[0]
 	WORD  $0x4f9011ed // fmla v13.4s, v15.4s, v16.s[0]
-	FMOVQ 32(R1), F14
-	FMOVQ 48(R1), F15
+	FLDPQ 32(R1), (F14, F15)
 	FMOVS 4(R7), F16
 	WORD  $0x4f9011c0 // fmla v0.4s, v14.4s, v16.s[0]
 	WORD  $0x4f9011e1 // fmla v1.4s, v15.4s, v16.s[0]
@@ -9794,8 +9498,7 @@ channel:
 	FMOVS 28(R7), F16
 	WORD  $0x4f9011cc // fmla v12.4s, v14.4s, v16.s[0]
 	WORD  $0x4f9011ed // fmla v13.4s, v15.4s, v16.s[0]
-	FMOVQ 64(R1), F14
-	FMOVQ 80(R1), F15
+	FLDPQ 64(R1), (F14, F15)
 	FMOVS 8(R7), F16
 	WORD  $0x4f9011c0 // fmla v0.4s, v14.4s, v16.s[0]
 	WORD  $0x4f9011e1 // fmla v1.4s, v15.4s, v16.s[0]
@@ -9847,20 +9550,14 @@ store:
 	MOVD  y+0(FP), R0
 	MOVD  distance+8(FP), R1
 	LSL   $2, R1, R1
-	FMOVQ F0, (R0)
-	FMOVQ F2, 16(R0)
-	FMOVQ F4, 32(R0)
-	FMOVQ F6, 48(R0)
-	FMOVQ F8, 64(R0)
-	FMOVQ F10, 80(R0)
+	FSTPQ (F0, F2), (R0)
+	FSTPQ (F4, F6), 32(R0)
+	FSTPQ (F8, F10), 64(R0)
 	FMOVQ F12, 96(R0)
 	ADD   R1, R0, R0
-	FMOVQ F1, (R0)
-	FMOVQ F3, 16(R0)
-	FMOVQ F5, 32(R0)
-	FMOVQ F7, 48(R0)
-	FMOVQ F9, 64(R0)
-	FMOVQ F11, 80(R0)
+	FSTPQ (F1, F3), (R0)
+	FSTPQ (F5, F7), 32(R0)
+	FSTPQ (F9, F11), 64(R0)
 	FMOVQ F13, 96(R0)
 	RET
 
@@ -10606,41 +10303,37 @@ TEXT ·poolVectorsNEON(SB), NOSPLIT, $0-48
 	MOVD  n+32(FP), R6
 
 next:
-	FMOVQ (R2), F0
-	VORR  V7.B16, V7.B16, V1.B16
-	FMOVQ 16(R2), F2
-	WORD  $0x6e22e403 // fcmge v3.4s, v0.4s, v2.4s
-	WORD  $0x6e205863 // mvn v3.16b, v3.16b
-	WORD  $0x4e20e409 // fcmeq v9.4s, v0.4s, v0.4s
-	VAND  V3.B16, V9.B16, V3.B16
-	VADD  V4.S4, V7.S4, V9.S4
-	VBIT  V3.B16, V2.B16, V0.B16
-	VBIT  V3.B16, V9.B16, V1.B16
-	FMOVQ (R3), F2
-	WORD  $0x6e22e403 // fcmge v3.4s, v0.4s, v2.4s
-	WORD  $0x6e205863 // mvn v3.16b, v3.16b
-	WORD  $0x4e20e409 // fcmeq v9.4s, v0.4s, v0.4s
-	VAND  V3.B16, V9.B16, V3.B16
-	VADD  V5.S4, V7.S4, V9.S4
-	VBIT  V3.B16, V2.B16, V0.B16
-	VBIT  V3.B16, V9.B16, V1.B16
-	FMOVQ 16(R3), F2
-	WORD  $0x6e22e403 // fcmge v3.4s, v0.4s, v2.4s
-	WORD  $0x6e205863 // mvn v3.16b, v3.16b
-	WORD  $0x4e20e409 // fcmeq v9.4s, v0.4s, v0.4s
-	VAND  V3.B16, V9.B16, V3.B16
-	VADD  V6.S4, V7.S4, V9.S4
-	VBIT  V3.B16, V2.B16, V0.B16
-	VBIT  V3.B16, V9.B16, V1.B16
-	FMOVQ F0, (R0)
-	FMOVQ F1, (R1)
-	VADD  V8.S4, V7.S4, V7.S4
-	ADD   $16, R0, R0
-	ADD   $16, R1, R1
-	ADD   $32, R2, R2
-	ADD   $32, R3, R3
-	SUBS  $1, R6, R6
-	BNE   next
+	FLDPQ.P 32(R2), (F0, F2)
+	VORR    V7.B16, V7.B16, V1.B16
+	WORD    $0x6e22e403 // fcmge v3.4s, v0.4s, v2.4s
+	WORD    $0x6e205863 // mvn v3.16b, v3.16b
+	WORD    $0x4e20e409 // fcmeq v9.4s, v0.4s, v0.4s
+	VAND    V3.B16, V9.B16, V3.B16
+	VADD    V4.S4, V7.S4, V9.S4
+	VBIT    V3.B16, V2.B16, V0.B16
+	VBIT    V3.B16, V9.B16, V1.B16
+	FMOVQ   (R3), F2
+	WORD    $0x6e22e403 // fcmge v3.4s, v0.4s, v2.4s
+	WORD    $0x6e205863 // mvn v3.16b, v3.16b
+	WORD    $0x4e20e409 // fcmeq v9.4s, v0.4s, v0.4s
+	VAND    V3.B16, V9.B16, V3.B16
+	VADD    V5.S4, V7.S4, V9.S4
+	VBIT    V3.B16, V2.B16, V0.B16
+	VBIT    V3.B16, V9.B16, V1.B16
+	FMOVQ   16(R3), F2
+	WORD    $0x6e22e403 // fcmge v3.4s, v0.4s, v2.4s
+	WORD    $0x6e205863 // mvn v3.16b, v3.16b
+	WORD    $0x4e20e409 // fcmeq v9.4s, v0.4s, v0.4s
+	VAND    V3.B16, V9.B16, V3.B16
+	VADD    V6.S4, V7.S4, V9.S4
+	VBIT    V3.B16, V2.B16, V0.B16
+	VBIT    V3.B16, V9.B16, V1.B16
+	FMOVQ.P F0, 16(R0)
+	FMOVQ.P F1, 16(R1)
+	VADD    V8.S4, V7.S4, V7.S4
+	ADD     $32, R3, R3
+	SUBS    $1, R6, R6
+	BNE     next
 	RET
 
 // func transposeNEON(dst *float32, distance int, src *float32, stride int)
@@ -10693,10 +10386,8 @@ TEXT ·convolveNEON(SB), NOSPLIT, $0-120
 
 again1x4:
 	MOVD  bias+104(FP), R0
-	FMOVQ (R0), F0
-	FMOVQ 16(R0), F1
-	FMOVQ 32(R0), F2
-	FMOVQ 48(R0), F3
+	FLDPQ (R0), (F0, F1)
+	FLDPQ 32(R0), (F2, F3)
 	MOVD  x+40(FP), R0
 	MOVD  taps+80(FP), R1
 	MOVD  n+88(FP), R2
@@ -10712,67 +10403,55 @@ neartap1x4:
 	BLT  nearrest1x4
 
 nearchannels1x4:
-	FMOVQ (R7), F8
-	FMOVQ (R3), F4
-	FMOVQ 16(R3), F5
-	FMOVQ 32(R3), F6
-	FMOVQ 48(R3), F7
-	PRFM  1024(R3), PLDL1KEEP
-	WORD  $0x4f881080 // fmla v0.4s, v4.4s, v8.s[0]
-	WORD  $0x4f8810a1 // fmla v1.4s, v5.4s, v8.s[0]
-	WORD  $0x4f8810c2 // fmla v2.4s, v6.4s, v8.s[0]
-	WORD  $0x4f8810e3 // fmla v3.4s, v7.4s, v8.s[0]
-	FMOVQ 64(R3), F4
-	FMOVQ 80(R3), F5
-	FMOVQ 96(R3), F6
-	FMOVQ 112(R3), F7
-	PRFM  1088(R3), PLDL1KEEP
-	WORD  $0x4fa81080 // fmla v0.4s, v4.4s, v8.s[1]
-	WORD  $0x4fa810a1 // fmla v1.4s, v5.4s, v8.s[1]
-	WORD  $0x4fa810c2 // fmla v2.4s, v6.4s, v8.s[1]
-	WORD  $0x4fa810e3 // fmla v3.4s, v7.4s, v8.s[1]
-	FMOVQ 128(R3), F4
-	FMOVQ 144(R3), F5
-	FMOVQ 160(R3), F6
-	FMOVQ 176(R3), F7
-	PRFM  1152(R3), PLDL1KEEP
-	WORD  $0x4f881880 // fmla v0.4s, v4.4s, v8.s[2]
-	WORD  $0x4f8818a1 // fmla v1.4s, v5.4s, v8.s[2]
-	WORD  $0x4f8818c2 // fmla v2.4s, v6.4s, v8.s[2]
-	WORD  $0x4f8818e3 // fmla v3.4s, v7.4s, v8.s[2]
-	FMOVQ 192(R3), F4
-	FMOVQ 208(R3), F5
-	FMOVQ 224(R3), F6
-	FMOVQ 240(R3), F7
-	PRFM  1216(R3), PLDL1KEEP
-	WORD  $0x4fa81880 // fmla v0.4s, v4.4s, v8.s[3]
-	WORD  $0x4fa818a1 // fmla v1.4s, v5.4s, v8.s[3]
-	WORD  $0x4fa818c2 // fmla v2.4s, v6.4s, v8.s[3]
-	WORD  $0x4fa818e3 // fmla v3.4s, v7.4s, v8.s[3]
-	ADD   $16, R7, R7
-	ADD   $256, R3, R3
-	SUBS  $4, R6, R6
-	BGE   nearchannels1x4
+	FMOVQ.P 16(R7), F8
+	FLDPQ   (R3), (F4, F5)
+	FLDPQ   32(R3), (F6, F7)
+	PRFM    1024(R3), PLDL1KEEP
+	WORD    $0x4f881080 // fmla v0.4s, v4.4s, v8.s[0]
+	WORD    $0x4f8810a1 // fmla v1.4s, v5.4s, v8.s[0]
+	WORD    $0x4f8810c2 // fmla v2.4s, v6.4s, v8.s[0]
+	WORD    $0x4f8810e3 // fmla v3.4s, v7.4s, v8.s[0]
+	FLDPQ   64(R3), (F4, F5)
+	FLDPQ   96(R3), (F6, F7)
+	PRFM    1088(R3), PLDL1KEEP
+	WORD    $0x4fa81080 // fmla v0.4s, v4.4s, v8.s[1]
+	WORD    $0x4fa810a1 // fmla v1.4s, v5.4s, v8.s[1]
+	WORD    $0x4fa810c2 // fmla v2.4s, v6.4s, v8.s[1]
+	WORD    $0x4fa810e3 // fmla v3.4s, v7.4s, v8.s[1]
+	FLDPQ   128(R3), (F4, F5)
+	FLDPQ   160(R3), (F6, F7)
+	PRFM    1152(R3), PLDL1KEEP
+	WORD    $0x4f881880 // fmla v0.4s, v4.4s, v8.s[2]
+	WORD    $0x4f8818a1 // fmla v1.4s, v5.4s, v8.s[2]
+	WORD    $0x4f8818c2 // fmla v2.4s, v6.4s, v8.s[2]
+	WORD    $0x4f8818e3 // fmla v3.4s, v7.4s, v8.s[2]
+	FLDPQ   192(R3), (F4, F5)
+	FLDPQ   224(R3), (F6, F7)
+	PRFM    1216(R3), PLDL1KEEP
+	WORD    $0x4fa81880 // fmla v0.4s, v4.4s, v8.s[3]
+	WORD    $0x4fa818a1 // fmla v1.4s, v5.4s, v8.s[3]
+	WORD    $0x4fa818c2 // fmla v2.4s, v6.4s, v8.s[3]
+	WORD    $0x4fa818e3 // fmla v3.4s, v7.4s, v8.s[3]
+	ADD     $256, R3, R3
+	SUBS    $4, R6, R6
+	BGE     nearchannels1x4
 
 nearrest1x4:
 	ADDS $4, R6, R6
 	BEQ  nearnext1x4
 
 nearchannel1x4:
-	FMOVQ (R3), F4
-	FMOVQ 16(R3), F5
-	FMOVQ 32(R3), F6
-	FMOVQ 48(R3), F7
-	PRFM  1024(R3), PLDL1KEEP
-	FMOVS (R7), F8
-	WORD  $0x4f881080 // fmla v0.4s, v4.4s, v8.s[0]
-	WORD  $0x4f8810a1 // fmla v1.4s, v5.4s, v8.s[0]
-	WORD  $0x4f8810c2 // fmla v2.4s, v6.4s, v8.s[0]
-	WORD  $0x4f8810e3 // fmla v3.4s, v7.4s, v8.s[0]
-	ADD   $4, R7, R7
-	ADD   $64, R3, R3
-	SUBS  $1, R6, R6
-	BNE   nearchannel1x4
+	FLDPQ   (R3), (F4, F5)
+	FLDPQ   32(R3), (F6, F7)
+	PRFM    1024(R3), PLDL1KEEP
+	FMOVS.P 4(R7), F8
+	WORD    $0x4f881080 // fmla v0.4s, v4.4s, v8.s[0]
+	WORD    $0x4f8810a1 // fmla v1.4s, v5.4s, v8.s[0]
+	WORD    $0x4f8810c2 // fmla v2.4s, v6.4s, v8.s[0]
+	WORD    $0x4f8810e3 // fmla v3.4s, v7.4s, v8.s[0]
+	ADD     $64, R3, R3
+	SUBS    $1, R6, R6
+	BNE     nearchannel1x4
 
 nearnext1x4:
 	ADD   $8, R1, R1
@@ -10853,10 +10532,8 @@ again1x4end:
 tile2x4:
 again2x4:
 	MOVD  bias+104(FP), R0
-	FMOVQ (R0), F0
-	FMOVQ 16(R0), F1
-	FMOVQ 32(R0), F2
-	FMOVQ 48(R0), F3
+	FLDPQ (R0), (F0, F1)
+	FLDPQ 32(R0), (F2, F3)
 	VORR  V0.B16, V0.B16, V4.B16
 	VORR  V1.B16, V1.B16, V5.B16
 	VORR  V2.B16, V2.B16, V6.B16
@@ -10878,74 +10555,62 @@ neartap2x4:
 	BLT  nearrest2x4
 
 nearchannels2x4:
-	FMOVQ (R7), F12
-	FMOVQ 16(R7), F13
-	FMOVQ (R3), F8
-	FMOVQ 16(R3), F9
-	FMOVQ 32(R3), F10
-	FMOVQ 48(R3), F11
-	PRFM  1024(R3), PLDL1KEEP
-	WORD  $0x4f8c1100 // fmla v0.4s, v8.4s, v12.s[0]
-	WORD  $0x4f8c1121 // fmla v1.4s, v9.4s, v12.s[0]
-	WORD  $0x4f8c1142 // fmla v2.4s, v10.4s, v12.s[0]
-	WORD  $0x4f8c1163 // fmla v3.4s, v11.4s, v12.s[0]
-	WORD  $0x4f8d1104 // fmla v4.4s, v8.4s, v13.s[0]
-	WORD  $0x4f8d1125 // fmla v5.4s, v9.4s, v13.s[0]
-	WORD  $0x4f8d1146 // fmla v6.4s, v10.4s, v13.s[0]
-	WORD  $0x4f8d1167 // fmla v7.4s, v11.4s, v13.s[0]
-	FMOVQ 64(R3), F8
-	FMOVQ 80(R3), F9
-	FMOVQ 96(R3), F10
-	FMOVQ 112(R3), F11
-	PRFM  1088(R3), PLDL1KEEP
-	WORD  $0x4fac1100 // fmla v0.4s, v8.4s, v12.s[1]
-	WORD  $0x4fac1121 // fmla v1.4s, v9.4s, v12.s[1]
-	WORD  $0x4fac1142 // fmla v2.4s, v10.4s, v12.s[1]
-	WORD  $0x4fac1163 // fmla v3.4s, v11.4s, v12.s[1]
-	WORD  $0x4fad1104 // fmla v4.4s, v8.4s, v13.s[1]
-	WORD  $0x4fad1125 // fmla v5.4s, v9.4s, v13.s[1]
-	WORD  $0x4fad1146 // fmla v6.4s, v10.4s, v13.s[1]
-	WORD  $0x4fad1167 // fmla v7.4s, v11.4s, v13.s[1]
-	FMOVQ 128(R3), F8
-	FMOVQ 144(R3), F9
-	FMOVQ 160(R3), F10
-	FMOVQ 176(R3), F11
-	PRFM  1152(R3), PLDL1KEEP
-	WORD  $0x4f8c1900 // fmla v0.4s, v8.4s, v12.s[2]
-	WORD  $0x4f8c1921 // fmla v1.4s, v9.4s, v12.s[2]
-	WORD  $0x4f8c1942 // fmla v2.4s, v10.4s, v12.s[2]
-	WORD  $0x4f8c1963 // fmla v3.4s, v11.4s, v12.s[2]
-	WORD  $0x4f8d1904 // fmla v4.4s, v8.4s, v13.s[2]
-	WORD  $0x4f8d1925 // fmla v5.4s, v9.4s, v13.s[2]
-	WORD  $0x4f8d1946 // fmla v6.4s, v10.4s, v13.s[2]
-	WORD  $0x4f8d1967 // fmla v7.4s, v11.4s, v13.s[2]
-	FMOVQ 192(R3), F8
-	FMOVQ 208(R3), F9
-	FMOVQ 224(R3), F10
-	FMOVQ 240(R3), F11
-	PRFM  1216(R3), PLDL1KEEP
-	WORD  $0x4fac1900 // fmla v0.4s, v8.4s, v12.s[3]
-	WORD  $0x4fac1921 // fmla v1.4s, v9.4s, v12.s[3]
-	WORD  $0x4fac1942 // fmla v2.4s, v10.4s, v12.s[3]
-	WORD  $0x4fac1963 // fmla v3.4s, v11.4s, v12.s[3]
-	WORD  $0x4fad1904 // fmla v4.4s, v8.4s, v13.s[3]
-	WORD  $0x4fad1925 // fmla v5.4s, v9.4s, v13.s[3]
-	WORD  $0x4fad1946 // fmla v6.4s, v10.4s, v13.s[3]
-	WORD  $0x4fad1967 // fmla v7.4s, v11.4s, v13.s[3]
-	ADD   $16, R7, R7
-	ADD   $256, R3, R3
-	SUBS  $4, R6, R6
-	BGE   nearchannels2x4
+	FLDPQ.P 16(R7), (F12, F13)
+	FLDPQ   (R3), (F8, F9)
+	FLDPQ   32(R3), (F10, F11)
+	PRFM    1024(R3), PLDL1KEEP
+	WORD    $0x4f8c1100 // fmla v0.4s, v8.4s, v12.s[0]
+	WORD    $0x4f8c1121 // fmla v1.4s, v9.4s, v12.s[0]
+	WORD    $0x4f8c1142 // fmla v2.4s, v10.4s, v12.s[0]
+	WORD    $0x4f8c1163 // fmla v3.4s, v11.4s, v12.s[0]
+	WORD    $0x4f8d1104 // fmla v4.4s, v8.4s, v13.s[0]
+	WORD    $0x4f8d1125 // fmla v5.4s, v9.4s, v13.s[0]
+	WORD    $0x4f8d1146 // fmla v6.4s, v10.4s, v13.s[0]
+	WORD    $0x4f8d1167 // fmla v7.4s, v11.4s, v13.s[0]
+	FLDPQ   64(R3), (F8, F9)
+	FLDPQ   96(R3), (F10, F11)
+	PRFM    1088(R3), PLDL1KEEP
+	WORD    $0x4fac1100 // fmla v0.4s, v8.4s, v12.s[1]
+	WORD    $0x4fac1121 // fmla v1.4s, v9.4s, v12.s[1]
+	WORD    $0x4fac1142 // fmla v2.4s, v10.4s, v12.s[1]
+	WORD    $0x4fac1163 // fmla v3.4s, v11.4s, v12.s[1]
+	WORD    $0x4fad1104 // fmla v4.4s, v8.4s, v13.s[1]
+	WORD    $0x4fad1125 // fmla v5.4s, v9.4s, v13.s[1]
+	WORD    $0x4fad1146 // fmla v6.4s, v10.4s, v13.s[1]
+	WORD    $0x4fad1167 // fmla v7.4s, v11.4s, v13.s[1]
+	FLDPQ   128(R3), (F8, F9)
+	FLDPQ   160(R3), (F10, F11)
+	PRFM    1152(R3), PLDL1KEEP
+	WORD    $0x4f8c1900 // fmla v0.4s, v8.4s, v12.s[2]
+	WORD    $0x4f8c1921 // fmla v1.4s, v9.4s, v12.s[2]
+	WORD    $0x4f8c1942 // fmla v2.4s, v10.4s, v12.s[2]
+	WORD    $0x4f8c1963 // fmla v3.4s, v11.4s, v12.s[2]
+	WORD    $0x4f8d1904 // fmla v4.4s, v8.4s, v13.s[2]
+	WORD    $0x4f8d1925 // fmla v5.4s, v9.4s, v13.s[2]
+	WORD    $0x4f8d1946 // fmla v6.4s, v10.4s, v13.s[2]
+	WORD    $0x4f8d1967 // fmla v7.4s, v11.4s, v13.s[2]
+	FLDPQ   192(R3), (F8, F9)
+	FLDPQ   224(R3), (F10, F11)
+	PRFM    1216(R3), PLDL1KEEP
+	WORD    $0x4fac1900 // fmla v0.4s, v8.4s, v12.s[3]
+	WORD    $0x4fac1921 // fmla v1.4s, v9.4s, v12.s[3]
+	WORD    $0x4fac1942 // fmla v2.4s, v10.4s, v12.s[3]
+	WORD    $0x4fac1963 // fmla v3.4s, v11.4s, v12.s[3]
+	WORD    $0x4fad1904 // fmla v4.4s, v8.4s, v13.s[3]
+	WORD    $0x4fad1925 // fmla v5.4s, v9.4s, v13.s[3]
+	WORD    $0x4fad1946 // fmla v6.4s, v10.4s, v13.s[3]
+	WORD    $0x4fad1967 // fmla v7.4s, v11.4s, v13.s[3]
+	ADD     $256, R3, R3
+	SUBS    $4, R6, R6
+	BGE     nearchannels2x4
 
 nearrest2x4:
 	ADDS $4, R6, R6
 	BEQ  nearnext2x4
 
 nearchannel2x4:
-	FMOVQ (R3), F8
-	FMOVQ 16(R3), F9
-	FMOVQ 32(R3), F10
-	FMOVQ 48(R3), F11
+	FLDPQ (R3), (F8, F9)
+	FLDPQ 32(R3), (F10, F11)
 	PRFM  1024(R3), PLDL1KEEP
 	FMOVS (R7), F12
 	WORD  $0x4f8c1100 // fmla v0.4s, v8.4s, v12.s[0]
@@ -10979,10 +10644,8 @@ fartap2x4:
 farchannels2x4:
 	FMOVQ (R8), F12
 	WORD  $0x3ce7690d // ldr q13, [x8, x7]
-	FMOVQ (R3), F8
-	FMOVQ 16(R3), F9
-	FMOVQ 32(R3), F10
-	FMOVQ 48(R3), F11
+	FLDPQ (R3), (F8, F9)
+	FLDPQ 32(R3), (F10, F11)
 	PRFM  1024(R3), PLDL1KEEP
 	WORD  $0x4f8c1100 // fmla v0.4s, v8.4s, v12.s[0]
 	WORD  $0x4f8c1121 // fmla v1.4s, v9.4s, v12.s[0]
@@ -10992,10 +10655,8 @@ farchannels2x4:
 	WORD  $0x4f8d1125 // fmla v5.4s, v9.4s, v13.s[0]
 	WORD  $0x4f8d1146 // fmla v6.4s, v10.4s, v13.s[0]
 	WORD  $0x4f8d1167 // fmla v7.4s, v11.4s, v13.s[0]
-	FMOVQ 64(R3), F8
-	FMOVQ 80(R3), F9
-	FMOVQ 96(R3), F10
-	FMOVQ 112(R3), F11
+	FLDPQ 64(R3), (F8, F9)
+	FLDPQ 96(R3), (F10, F11)
 	PRFM  1088(R3), PLDL1KEEP
 	WORD  $0x4fac1100 // fmla v0.4s, v8.4s, v12.s[1]
 	WORD  $0x4fac1121 // fmla v1.4s, v9.4s, v12.s[1]
@@ -11005,10 +10666,8 @@ farchannels2x4:
 	WORD  $0x4fad1125 // fmla v5.4s, v9.4s, v13.s[1]
 	WORD  $0x4fad1146 // fmla v6.4s, v10.4s, v13.s[1]
 	WORD  $0x4fad1167 // fmla v7.4s, v11.4s, v13.s[1]
-	FMOVQ 128(R3), F8
-	FMOVQ 144(R3), F9
-	FMOVQ 160(R3), F10
-	FMOVQ 176(R3), F11
+	FLDPQ 128(R3), (F8, F9)
+	FLDPQ 160(R3), (F10, F11)
 	PRFM  1152(R3), PLDL1KEEP
 	WORD  $0x4f8c1900 // fmla v0.4s, v8.4s, v12.s[2]
 	WORD  $0x4f8c1921 // fmla v1.4s, v9.4s, v12.s[2]
@@ -11018,10 +10677,8 @@ farchannels2x4:
 	WORD  $0x4f8d1925 // fmla v5.4s, v9.4s, v13.s[2]
 	WORD  $0x4f8d1946 // fmla v6.4s, v10.4s, v13.s[2]
 	WORD  $0x4f8d1967 // fmla v7.4s, v11.4s, v13.s[2]
-	FMOVQ 192(R3), F8
-	FMOVQ 208(R3), F9
-	FMOVQ 224(R3), F10
-	FMOVQ 240(R3), F11
+	FLDPQ 192(R3), (F8, F9)
+	FLDPQ 224(R3), (F10, F11)
 	PRFM  1216(R3), PLDL1KEEP
 	WORD  $0x4fac1900 // fmla v0.4s, v8.4s, v12.s[3]
 	WORD  $0x4fac1921 // fmla v1.4s, v9.4s, v12.s[3]
@@ -11041,10 +10698,8 @@ farrest2x4:
 	BEQ  farnext2x4
 
 farchannel2x4:
-	FMOVQ (R3), F8
-	FMOVQ 16(R3), F9
-	FMOVQ 32(R3), F10
-	FMOVQ 48(R3), F11
+	FLDPQ (R3), (F8, F9)
+	FLDPQ 32(R3), (F10, F11)
 	PRFM  1024(R3), PLDL1KEEP
 	FMOVS (R8), F12
 	WORD  $0x4f8c1100 // fmla v0.4s, v8.4s, v12.s[0]
@@ -11170,10 +10825,8 @@ again2x4end:
 tile3x4:
 again3x4:
 	MOVD  bias+104(FP), R0
-	FMOVQ (R0), F0
-	FMOVQ 16(R0), F1
-	FMOVQ 32(R0), F2
-	FMOVQ 48(R0), F3
+	FLDPQ (R0), (F0, F1)
+	FLDPQ 32(R0), (F2, F3)
 	VORR  V0.B16, V0.B16, V4.B16
 	VORR  V1.B16, V1.B16, V5.B16
 	VORR  V2.B16, V2.B16, V6.B16
@@ -11199,13 +10852,10 @@ neartap3x4:
 	BLT  nearrest3x4
 
 nearchannels3x4:
-	FMOVQ (R7), F16
-	FMOVQ 16(R7), F17
+	FLDPQ (R7), (F16, F17)
 	FMOVQ 32(R7), F18
-	FMOVQ (R3), F12
-	FMOVQ 16(R3), F13
-	FMOVQ 32(R3), F14
-	FMOVQ 48(R3), F15
+	FLDPQ (R3), (F12, F13)
+	FLDPQ 32(R3), (F14, F15)
 	PRFM  1024(R3), PLDL1KEEP
 	WORD  $0x4f901180 // fmla v0.4s, v12.4s, v16.s[0]
 	WORD  $0x4f9011a1 // fmla v1.4s, v13.4s, v16.s[0]
@@ -11219,10 +10869,8 @@ nearchannels3x4:
 	WORD  $0x4f9211a9 // fmla v9.4s, v13.4s, v18.s[0]
 	WORD  $0x4f9211ca // fmla v10.4s, v14.4s, v18.s[0]
 	WORD  $0x4f9211eb // fmla v11.4s, v15.4s, v18.s[0]
-	FMOVQ 64(R3), F12
-	FMOVQ 80(R3), F13
-	FMOVQ 96(R3), F14
-	FMOVQ 112(R3), F15
+	FLDPQ 64(R3), (F12, F13)
+	FLDPQ 96(R3), (F14, F15)
 	PRFM  1088(R3), PLDL1KEEP
 	WORD  $0x4fb01180 // fmla v0.4s, v12.4s, v16.s[1]
 	WORD  $0x4fb011a1 // fmla v1.4s, v13.4s, v16.s[1]
@@ -11236,10 +10884,8 @@ nearchannels3x4:
 	WORD  $0x4fb211a9 // fmla v9.4s, v13.4s, v18.s[1]
 	WORD  $0x4fb211ca // fmla v10.4s, v14.4s, v18.s[1]
 	WORD  $0x4fb211eb // fmla v11.4s, v15.4s, v18.s[1]
-	FMOVQ 128(R3), F12
-	FMOVQ 144(R3), F13
-	FMOVQ 160(R3), F14
-	FMOVQ 176(R3), F15
+	FLDPQ 128(R3), (F12, F13)
+	FLDPQ 160(R3), (F14, F15)
 	PRFM  1152(R3), PLDL1KEEP
 	WORD  $0x4f901980 // fmla v0.4s, v12.4s, v16.s[2]
 	WORD  $0x4f9019a1 // fmla v1.4s, v13.4s, v16.s[2]
@@ -11253,10 +10899,8 @@ nearchannels3x4:
 	WORD  $0x4f9219a9 // fmla v9.4s, v13.4s, v18.s[2]
 	WORD  $0x4f9219ca // fmla v10.4s, v14.4s, v18.s[2]
 	WORD  $0x4f9219eb // fmla v11.4s, v15.4s, v18.s[2]
-	FMOVQ 192(R3), F12
-	FMOVQ 208(R3), F13
-	FMOVQ 224(R3), F14
-	FMOVQ 240(R3), F15
+	FLDPQ 192(R3), (F12, F13)
+	FLDPQ 224(R3), (F14, F15)
 	PRFM  1216(R3), PLDL1KEEP
 	WORD  $0x4fb01980 // fmla v0.4s, v12.4s, v16.s[3]
 	WORD  $0x4fb019a1 // fmla v1.4s, v13.4s, v16.s[3]
@@ -11280,10 +10924,8 @@ nearrest3x4:
 	BEQ  nearnext3x4
 
 nearchannel3x4:
-	FMOVQ (R3), F12
-	FMOVQ 16(R3), F13
-	FMOVQ 32(R3), F14
-	FMOVQ 48(R3), F15
+	FLDPQ (R3), (F12, F13)
+	FLDPQ 32(R3), (F14, F15)
 	PRFM  1024(R3), PLDL1KEEP
 	FMOVS (R7), F16
 	WORD  $0x4f901180 // fmla v0.4s, v12.4s, v16.s[0]
@@ -11325,10 +10967,8 @@ farchannels3x4:
 	FMOVQ (R9), F16
 	WORD  $0x3ce76931 // ldr q17, [x9, x7]
 	WORD  $0x3ce86932 // ldr q18, [x9, x8]
-	FMOVQ (R3), F12
-	FMOVQ 16(R3), F13
-	FMOVQ 32(R3), F14
-	FMOVQ 48(R3), F15
+	FLDPQ (R3), (F12, F13)
+	FLDPQ 32(R3), (F14, F15)
 	PRFM  1024(R3), PLDL1KEEP
 	WORD  $0x4f901180 // fmla v0.4s, v12.4s, v16.s[0]
 	WORD  $0x4f9011a1 // fmla v1.4s, v13.4s, v16.s[0]
@@ -11342,10 +10982,8 @@ farchannels3x4:
 	WORD  $0x4f9211a9 // fmla v9.4s, v13.4s, v18.s[0]
 	WORD  $0x4f9211ca // fmla v10.4s, v14.4s, v18.s[0]
 	WORD  $0x4f9211eb // fmla v11.4s, v15.4s, v18.s[0]
-	FMOVQ 64(R3), F12
-	FMOVQ 80(R3), F13
-	FMOVQ 96(R3), F14
-	FMOVQ 112(R3), F15
+	FLDPQ 64(R3), (F12, F13)
+	FLDPQ 96(R3), (F14, F15)
 	PRFM  1088(R3), PLDL1KEEP
 	WORD  $0x4fb01180 // fmla v0.4s, v12.4s, v16.s[1]
 	WORD  $0x4fb011a1 // fmla v1.4s, v13.4s, v16.s[1]
@@ -11359,10 +10997,8 @@ farchannels3x4:
 	WORD  $0x4fb211a9 // fmla v9.4s, v13.4s, v18.s[1]
 	WORD  $0x4fb211ca // fmla v10.4s, v14.4s, v18.s[1]
 	WORD  $0x4fb211eb // fmla v11.4s, v15.4s, v18.s[1]
-	FMOVQ 128(R3), F12
-	FMOVQ 144(R3), F13
-	FMOVQ 160(R3), F14
-	FMOVQ 176(R3), F15
+	FLDPQ 128(R3), (F12, F13)
+	FLDPQ 160(R3), (F14, F15)
 	PRFM  1152(R3), PLDL1KEEP
 	WORD  $0x4f901980 // fmla v0.4s, v12.4s, v16.s[2]
 	WORD  $0x4f9019a1 // fmla v1.4s, v13.4s, v16.s[2]
@@ -11376,10 +11012,8 @@ farchannels3x4:
 	WORD  $0x4f9219a9 // fmla v9.4s, v13.4s, v18.s[2]
 	WORD  $0x4f9219ca // fmla v10.4s, v14.4s, v18.s[2]
 	WORD  $0x4f9219eb // fmla v11.4s, v15.4s, v18.s[2]
-	FMOVQ 192(R3), F12
-	FMOVQ 208(R3), F13
-	FMOVQ 224(R3), F14
-	FMOVQ 240(R3), F15
+	FLDPQ 192(R3), (F12, F13)
+	FLDPQ 224(R3), (F14, F15)
 	PRFM  1216(R3), PLDL1KEEP
 	WORD  $0x4fb01980 // fmla v0.4s, v12.4s, v16.s[3]
 	WORD  $0x4fb019a1 // fmla v1.4s, v13.4s, v16.s[3]
@@ -11403,10 +11037,8 @@ farrest3x4:
 	BEQ  farnext3x4
 
 farchannel3x4:
-	FMOVQ (R3), F12
-	FMOVQ 16(R3), F13
-	FMOVQ 32(R3), F14
-	FMOVQ 48(R3), F15
+	FLDPQ (R3), (F12, F13)
+	FLDPQ 32(R3), (F14, F15)
 	PRFM  1024(R3), PLDL1KEEP
 	FMOVS (R9), F16
 	WORD  $0x4f901180 // fmla v0.4s, v12.4s, v16.s[0]
@@ -11565,10 +11197,8 @@ again3x4end:
 tile4x4:
 again4x4:
 	MOVD  bias+104(FP), R0
-	FMOVQ (R0), F0
-	FMOVQ 16(R0), F1
-	FMOVQ 32(R0), F2
-	FMOVQ 48(R0), F3
+	FLDPQ (R0), (F0, F1)
+	FLDPQ 32(R0), (F2, F3)
 	VORR  V0.B16, V0.B16, V4.B16
 	VORR  V1.B16, V1.B16, V5.B16
 	VORR  V2.B16, V2.B16, V6.B16
@@ -11598,14 +11228,10 @@ neartap4x4:
 	BLT  nearrest4x4
 
 nearchannels4x4:
-	FMOVQ (R7), F20
-	FMOVQ 16(R7), F21
-	FMOVQ 32(R7), F22
-	FMOVQ 48(R7), F23
-	FMOVQ (R3), F16
-	FMOVQ 16(R3), F17
-	FMOVQ 32(R3), F18
-	FMOVQ 48(R3), F19
+	FLDPQ (R7), (F20, F21)
+	FLDPQ 32(R7), (F22, F23)
+	FLDPQ (R3), (F16, F17)
+	FLDPQ 32(R3), (F18, F19)
 	PRFM  1024(R3), PLDL1KEEP
 	WORD  $0x4f941200 // fmla v0.4s, v16.4s, v20.s[0]
 	WORD  $0x4f941221 // fmla v1.4s, v17.4s, v20.s[0]
@@ -11623,10 +11249,8 @@ nearchannels4x4:
 	WORD  $0x4f97122d // fmla v13.4s, v17.4s, v23.s[0]
 	WORD  $0x4f97124e // fmla v14.4s, v18.4s, v23.s[0]
 	WORD  $0x4f97126f // fmla v15.4s, v19.4s, v23.s[0]
-	FMOVQ 64(R3), F16
-	FMOVQ 80(R3), F17
-	FMOVQ 96(R3), F18
-	FMOVQ 112(R3), F19
+	FLDPQ 64(R3), (F16, F17)
+	FLDPQ 96(R3), (F18, F19)
 	PRFM  1088(R3), PLDL1KEEP
 	WORD  $0x4fb41200 // fmla v0.4s, v16.4s, v20.s[1]
 	WORD  $0x4fb41221 // fmla v1.4s, v17.4s, v20.s[1]
@@ -11644,10 +11268,8 @@ nearchannels4x4:
 	WORD  $0x4fb7122d // fmla v13.4s, v17.4s, v23.s[1]
 	WORD  $0x4fb7124e // fmla v14.4s, v18.4s, v23.s[1]
 	WORD  $0x4fb7126f // fmla v15.4s, v19.4s, v23.s[1]
-	FMOVQ 128(R3), F16
-	FMOVQ 144(R3), F17
-	FMOVQ 160(R3), F18
-	FMOVQ 176(R3), F19
+	FLDPQ 128(R3), (F16, F17)
+	FLDPQ 160(R3), (F18, F19)
 	PRFM  1152(R3), PLDL1KEEP
 	WORD  $0x4f941a00 // fmla v0.4s, v16.4s, v20.s[2]
 	WORD  $0x4f941a21 // fmla v1.4s, v17.4s, v20.s[2]
@@ -11665,10 +11287,8 @@ nearchannels4x4:
 	WORD  $0x4f971a2d // fmla v13.4s, v17.4s, v23.s[2]
 	WORD  $0x4f971a4e // fmla v14.4s, v18.4s, v23.s[2]
 	WORD  $0x4f971a6f // fmla v15.4s, v19.4s, v23.s[2]
-	FMOVQ 192(R3), F16
-	FMOVQ 208(R3), F17
-	FMOVQ 224(R3), F18
-	FMOVQ 240(R3), F19
+	FLDPQ 192(R3), (F16, F17)
+	FLDPQ 224(R3), (F18, F19)
 	PRFM  1216(R3), PLDL1KEEP
 	WORD  $0x4fb41a00 // fmla v0.4s, v16.4s, v20.s[3]
 	WORD  $0x4fb41a21 // fmla v1.4s, v17.4s, v20.s[3]
@@ -11696,10 +11316,8 @@ nearrest4x4:
 	BEQ  nearnext4x4
 
 nearchannel4x4:
-	FMOVQ (R3), F16
-	FMOVQ 16(R3), F17
-	FMOVQ 32(R3), F18
-	FMOVQ 48(R3), F19
+	FLDPQ (R3), (F16, F17)
+	FLDPQ 32(R3), (F18, F19)
 	PRFM  1024(R3), PLDL1KEEP
 	FMOVS (R7), F20
 	WORD  $0x4f941200 // fmla v0.4s, v16.4s, v20.s[0]
@@ -11748,10 +11366,8 @@ farchannels4x4:
 	WORD  $0x3ce76955 // ldr q21, [x10, x7]
 	WORD  $0x3ce86956 // ldr q22, [x10, x8]
 	WORD  $0x3ce96957 // ldr q23, [x10, x9]
-	FMOVQ (R3), F16
-	FMOVQ 16(R3), F17
-	FMOVQ 32(R3), F18
-	FMOVQ 48(R3), F19
+	FLDPQ (R3), (F16, F17)
+	FLDPQ 32(R3), (F18, F19)
 	PRFM  1024(R3), PLDL1KEEP
 	WORD  $0x4f941200 // fmla v0.4s, v16.4s, v20.s[0]
 	WORD  $0x4f941221 // fmla v1.4s, v17.4s, v20.s[0]
@@ -11769,10 +11385,8 @@ farchannels4x4:
 	WORD  $0x4f97122d // fmla v13.4s, v17.4s, v23.s[0]
 	WORD  $0x4f97124e // fmla v14.4s, v18.4s, v23.s[0]
 	WORD  $0x4f97126f // fmla v15.4s, v19.4s, v23.s[0]
-	FMOVQ 64(R3), F16
-	FMOVQ 80(R3), F17
-	FMOVQ 96(R3), F18
-	FMOVQ 112(R3), F19
+	FLDPQ 64(R3), (F16, F17)
+	FLDPQ 96(R3), (F18, F19)
 	PRFM  1088(R3), PLDL1KEEP
 	WORD  $0x4fb41200 // fmla v0.4s, v16.4s, v20.s[1]
 	WORD  $0x4fb41221 // fmla v1.4s, v17.4s, v20.s[1]
@@ -11790,10 +11404,8 @@ farchannels4x4:
 	WORD  $0x4fb7122d // fmla v13.4s, v17.4s, v23.s[1]
 	WORD  $0x4fb7124e // fmla v14.4s, v18.4s, v23.s[1]
 	WORD  $0x4fb7126f // fmla v15.4s, v19.4s, v23.s[1]
-	FMOVQ 128(R3), F16
-	FMOVQ 144(R3), F17
-	FMOVQ 160(R3), F18
-	FMOVQ 176(R3), F19
+	FLDPQ 128(R3), (F16, F17)
+	FLDPQ 160(R3), (F18, F19)
 	PRFM  1152(R3), PLDL1KEEP
 	WORD  $0x4f941a00 // fmla v0.4s, v16.4s, v20.s[2]
 	WORD  $0x4f941a21 // fmla v1.4s, v17.4s, v20.s[2]
@@ -11811,10 +11423,8 @@ farchannels4x4:
 	WORD  $0x4f971a2d // fmla v13.4s, v17.4s, v23.s[2]
 	WORD  $0x4f971a4e // fmla v14.4s, v18.4s, v23.s[2]
 	WORD  $0x4f971a6f // fmla v15.4s, v19.4s, v23.s[2]
-	FMOVQ 192(R3), F16
-	FMOVQ 208(R3), F17
-	FMOVQ 224(R3), F18
-	FMOVQ 240(R3), F19
+	FLDPQ 192(R3), (F16, F17)
+	FLDPQ 224(R3), (F18, F19)
 	PRFM  1216(R3), PLDL1KEEP
 	WORD  $0x4fb41a00 // fmla v0.4s, v16.4s, v20.s[3]
 	WORD  $0x4fb41a21 // fmla v1.4s, v17.4s, v20.s[3]
@@ -11842,10 +11452,8 @@ farrest4x4:
 	BEQ  farnext4x4
 
 farchannel4x4:
-	FMOVQ (R3), F16
-	FMOVQ 16(R3), F17
-	FMOVQ 32(R3), F18
-	FMOVQ 48(R3), F19
+	FLDPQ (R3), (F16, F17)
+	FLDPQ 32(R3), (F18, F19)
 	PRFM  1024(R3), PLDL1KEEP
 	FMOVS (R10), F20
 	WORD  $0x4f941200 // fmla v0.4s, v16.4s, v20.s[0]
@@ -12037,10 +11645,8 @@ again4x4end:
 tile5x4:
 again5x4:
 	MOVD  bias+104(FP), R0
-	FMOVQ (R0), F0
-	FMOVQ 16(R0), F1
-	FMOVQ 32(R0), F2
-	FMOVQ 48(R0), F3
+	FLDPQ (R0), (F0, F1)
+	FLDPQ 32(R0), (F2, F3)
 	VORR  V0.B16, V0.B16, V4.B16
 	VORR  V1.B16, V1.B16, V5.B16
 	VORR  V2.B16, V2.B16, V6.B16
@@ -12074,15 +11680,11 @@ neartap5x4:
 	BLT  nearrest5x4
 
 nearchannels5x4:
-	FMOVQ (R7), F24
-	FMOVQ 16(R7), F25
-	FMOVQ 32(R7), F26
-	FMOVQ 48(R7), F27
+	FLDPQ (R7), (F24, F25)
+	FLDPQ 32(R7), (F26, F27)
 	FMOVQ 64(R7), F28
-	FMOVQ (R3), F20
-	FMOVQ 16(R3), F21
-	FMOVQ 32(R3), F22
-	FMOVQ 48(R3), F23
+	FLDPQ (R3), (F20, F21)
+	FLDPQ 32(R3), (F22, F23)
 	PRFM  1024(R3), PLDL1KEEP
 	WORD  $0x4f981280 // fmla v0.4s, v20.4s, v24.s[0]
 	WORD  $0x4f9812a1 // fmla v1.4s, v21.4s, v24.s[0]
@@ -12104,10 +11706,8 @@ nearchannels5x4:
 	WORD  $0x4f9c12b1 // fmla v17.4s, v21.4s, v28.s[0]
 	WORD  $0x4f9c12d2 // fmla v18.4s, v22.4s, v28.s[0]
 	WORD  $0x4f9c12f3 // fmla v19.4s, v23.4s, v28.s[0]
-	FMOVQ 64(R3), F20
-	FMOVQ 80(R3), F21
-	FMOVQ 96(R3), F22
-	FMOVQ 112(R3), F23
+	FLDPQ 64(R3), (F20, F21)
+	FLDPQ 96(R3), (F22, F23)
 	PRFM  1088(R3), PLDL1KEEP
 	WORD  $0x4fb81280 // fmla v0.4s, v20.4s, v24.s[1]
 	WORD  $0x4fb812a1 // fmla v1.4s, v21.4s, v24.s[1]
@@ -12129,10 +11729,8 @@ nearchannels5x4:
 	WORD  $0x4fbc12b1 // fmla v17.4s, v21.4s, v28.s[1]
 	WORD  $0x4fbc12d2 // fmla v18.4s, v22.4s, v28.s[1]
 	WORD  $0x4fbc12f3 // fmla v19.4s, v23.4s, v28.s[1]
-	FMOVQ 128(R3), F20
-	FMOVQ 144(R3), F21
-	FMOVQ 160(R3), F22
-	FMOVQ 176(R3), F23
+	FLDPQ 128(R3), (F20, F21)
+	FLDPQ 160(R3), (F22, F23)
 	PRFM  1152(R3), PLDL1KEEP
 	WORD  $0x4f981a80 // fmla v0.4s, v20.4s, v24.s[2]
 	WORD  $0x4f981aa1 // fmla v1.4s, v21.4s, v24.s[2]
@@ -12154,10 +11752,8 @@ nearchannels5x4:
 	WORD  $0x4f9c1ab1 // fmla v17.4s, v21.4s, v28.s[2]
 	WORD  $0x4f9c1ad2 // fmla v18.4s, v22.4s, v28.s[2]
 	WORD  $0x4f9c1af3 // fmla v19.4s, v23.4s, v28.s[2]
-	FMOVQ 192(R3), F20
-	FMOVQ 208(R3), F21
-	FMOVQ 224(R3), F22
-	FMOVQ 240(R3), F23
+	FLDPQ 192(R3), (F20, F21)
+	FLDPQ 224(R3), (F22, F23)
 	PRFM  1216(R3), PLDL1KEEP
 	WORD  $0x4fb81a80 // fmla v0.4s, v20.4s, v24.s[3]
 	WORD  $0x4fb81aa1 // fmla v1.4s, v21.4s, v24.s[3]
@@ -12189,10 +11785,8 @@ nearrest5x4:
 	BEQ  nearnext5x4
 
 nearchannel5x4:
-	FMOVQ (R3), F20
-	FMOVQ 16(R3), F21
-	FMOVQ 32(R3), F22
-	FMOVQ 48(R3), F23
+	FLDPQ (R3), (F20, F21)
+	FLDPQ 32(R3), (F22, F23)
 	PRFM  1024(R3), PLDL1KEEP
 	FMOVS (R7), F24
 	WORD  $0x4f981280 // fmla v0.4s, v20.4s, v24.s[0]
@@ -12244,157 +11838,145 @@ fartap5x4:
 	BLT  farrest5x4
 
 farchannels5x4:
-	FMOVQ (R11), F24
-	WORD  $0x3ce76979 // ldr q25, [x11, x7]
-	WORD  $0x3ce8697a // ldr q26, [x11, x8]
-	WORD  $0x3ce9697b // ldr q27, [x11, x9]
-	FMOVQ (R10), F28
-	FMOVQ (R3), F20
-	FMOVQ 16(R3), F21
-	FMOVQ 32(R3), F22
-	FMOVQ 48(R3), F23
-	PRFM  1024(R3), PLDL1KEEP
-	WORD  $0x4f981280 // fmla v0.4s, v20.4s, v24.s[0]
-	WORD  $0x4f9812a1 // fmla v1.4s, v21.4s, v24.s[0]
-	WORD  $0x4f9812c2 // fmla v2.4s, v22.4s, v24.s[0]
-	WORD  $0x4f9812e3 // fmla v3.4s, v23.4s, v24.s[0]
-	WORD  $0x4f991284 // fmla v4.4s, v20.4s, v25.s[0]
-	WORD  $0x4f9912a5 // fmla v5.4s, v21.4s, v25.s[0]
-	WORD  $0x4f9912c6 // fmla v6.4s, v22.4s, v25.s[0]
-	WORD  $0x4f9912e7 // fmla v7.4s, v23.4s, v25.s[0]
-	WORD  $0x4f9a1288 // fmla v8.4s, v20.4s, v26.s[0]
-	WORD  $0x4f9a12a9 // fmla v9.4s, v21.4s, v26.s[0]
-	WORD  $0x4f9a12ca // fmla v10.4s, v22.4s, v26.s[0]
-	WORD  $0x4f9a12eb // fmla v11.4s, v23.4s, v26.s[0]
-	WORD  $0x4f9b128c // fmla v12.4s, v20.4s, v27.s[0]
-	WORD  $0x4f9b12ad // fmla v13.4s, v21.4s, v27.s[0]
-	WORD  $0x4f9b12ce // fmla v14.4s, v22.4s, v27.s[0]
-	WORD  $0x4f9b12ef // fmla v15.4s, v23.4s, v27.s[0]
-	WORD  $0x4f9c1290 // fmla v16.4s, v20.4s, v28.s[0]
-	WORD  $0x4f9c12b1 // fmla v17.4s, v21.4s, v28.s[0]
-	WORD  $0x4f9c12d2 // fmla v18.4s, v22.4s, v28.s[0]
-	WORD  $0x4f9c12f3 // fmla v19.4s, v23.4s, v28.s[0]
-	FMOVQ 64(R3), F20
-	FMOVQ 80(R3), F21
-	FMOVQ 96(R3), F22
-	FMOVQ 112(R3), F23
-	PRFM  1088(R3), PLDL1KEEP
-	WORD  $0x4fb81280 // fmla v0.4s, v20.4s, v24.s[1]
-	WORD  $0x4fb812a1 // fmla v1.4s, v21.4s, v24.s[1]
-	WORD  $0x4fb812c2 // fmla v2.4s, v22.4s, v24.s[1]
-	WORD  $0x4fb812e3 // fmla v3.4s, v23.4s, v24.s[1]
-	WORD  $0x4fb91284 // fmla v4.4s, v20.4s, v25.s[1]
-	WORD  $0x4fb912a5 // fmla v5.4s, v21.4s, v25.s[1]
-	WORD  $0x4fb912c6 // fmla v6.4s, v22.4s, v25.s[1]
-	WORD  $0x4fb912e7 // fmla v7.4s, v23.4s, v25.s[1]
-	WORD  $0x4fba1288 // fmla v8.4s, v20.4s, v26.s[1]
-	WORD  $0x4fba12a9 // fmla v9.4s, v21.4s, v26.s[1]
-	WORD  $0x4fba12ca // fmla v10.4s, v22.4s, v26.s[1]
-	WORD  $0x4fba12eb // fmla v11.4s, v23.4s, v26.s[1]
-	WORD  $0x4fbb128c // fmla v12.4s, v20.4s, v27.s[1]
-	WORD  $0x4fbb12ad // fmla v13.4s, v21.4s, v27.s[1]
-	WORD  $0x4fbb12ce // fmla v14.4s, v22.4s, v27.s[1]
-	WORD  $0x4fbb12ef // fmla v15.4s, v23.4s, v27.s[1]
-	WORD  $0x4fbc1290 // fmla v16.4s, v20.4s, v28.s[1]
-	WORD  $0x4fbc12b1 // fmla v17.4s, v21.4s, v28.s[1]
-	WORD  $0x4fbc12d2 // fmla v18.4s, v22.4s, v28.s[1]
-	WORD  $0x4fbc12f3 // fmla v19.4s, v23.4s, v28.s[1]
-	FMOVQ 128(R3), F20
-	FMOVQ 144(R3), F21
-	FMOVQ 160(R3), F22
-	FMOVQ 176(R3), F23
-	PRFM  1152(R3), PLDL1KEEP
-	WORD  $0x4f981a80 // fmla v0.4s, v20.4s, v24.s[2]
-	WORD  $0x4f981aa1 // fmla v1.4s, v21.4s, v24.s[2]
-	WORD  $0x4f981ac2 // fmla v2.4s, v22.4s, v24.s[2]
-	WORD  $0x4f981ae3 // fmla v3.4s, v23.4s, v24.s[2]
-	WORD  $0x4f991a84 // fmla v4.4s, v20.4s, v25.s[2]
-	WORD  $0x4f991aa5 // fmla v5.4s, v21.4s, v25.s[2]
-	WORD  $0x4f991ac6 // fmla v6.4s, v22.4s, v25.s[2]
-	WORD  $0x4f991ae7 // fmla v7.4s, v23.4s, v25.s[2]
-	WORD  $0x4f9a1a88 // fmla v8.4s, v20.4s, v26.s[2]
-	WORD  $0x4f9a1aa9 // fmla v9.4s, v21.4s, v26.s[2]
-	WORD  $0x4f9a1aca // fmla v10.4s, v22.4s, v26.s[2]
-	WORD  $0x4f9a1aeb // fmla v11.4s, v23.4s, v26.s[2]
-	WORD  $0x4f9b1a8c // fmla v12.4s, v20.4s, v27.s[2]
-	WORD  $0x4f9b1aad // fmla v13.4s, v21.4s, v27.s[2]
-	WORD  $0x4f9b1ace // fmla v14.4s, v22.4s, v27.s[2]
-	WORD  $0x4f9b1aef // fmla v15.4s, v23.4s, v27.s[2]
-	WORD  $0x4f9c1a90 // fmla v16.4s, v20.4s, v28.s[2]
-	WORD  $0x4f9c1ab1 // fmla v17.4s, v21.4s, v28.s[2]
-	WORD  $0x4f9c1ad2 // fmla v18.4s, v22.4s, v28.s[2]
-	WORD  $0x4f9c1af3 // fmla v19.4s, v23.4s, v28.s[2]
-	FMOVQ 192(R3), F20
-	FMOVQ 208(R3), F21
-	FMOVQ 224(R3), F22
-	FMOVQ 240(R3), F23
-	PRFM  1216(R3), PLDL1KEEP
-	WORD  $0x4fb81a80 // fmla v0.4s, v20.4s, v24.s[3]
-	WORD  $0x4fb81aa1 // fmla v1.4s, v21.4s, v24.s[3]
-	WORD  $0x4fb81ac2 // fmla v2.4s, v22.4s, v24.s[3]
-	WORD  $0x4fb81ae3 // fmla v3.4s, v23.4s, v24.s[3]
-	WORD  $0x4fb91a84 // fmla v4.4s, v20.4s, v25.s[3]
-	WORD  $0x4fb91aa5 // fmla v5.4s, v21.4s, v25.s[3]
-	WORD  $0x4fb91ac6 // fmla v6.4s, v22.4s, v25.s[3]
-	WORD  $0x4fb91ae7 // fmla v7.4s, v23.4s, v25.s[3]
-	WORD  $0x4fba1a88 // fmla v8.4s, v20.4s, v26.s[3]
-	WORD  $0x4fba1aa9 // fmla v9.4s, v21.4s, v26.s[3]
-	WORD  $0x4fba1aca // fmla v10.4s, v22.4s, v26.s[3]
-	WORD  $0x4fba1aeb // fmla v11.4s, v23.4s, v26.s[3]
-	WORD  $0x4fbb1a8c // fmla v12.4s, v20.4s, v27.s[3]
-	WORD  $0x4fbb1aad // fmla v13.4s, v21.4s, v27.s[3]
-	WORD  $0x4fbb1ace // fmla v14.4s, v22.4s, v27.s[3]
-	WORD  $0x4fbb1aef // fmla v15.4s, v23.4s, v27.s[3]
-	WORD  $0x4fbc1a90 // fmla v16.4s, v20.4s, v28.s[3]
-	WORD  $0x4fbc1ab1 // fmla v17.4s, v21.4s, v28.s[3]
-	WORD  $0x4fbc1ad2 // fmla v18.4s, v22.4s, v28.s[3]
-	WORD  $0x4fbc1af3 // fmla v19.4s, v23.4s, v28.s[3]
-	ADD   $16, R11, R11
-	ADD   $16, R10, R10
-	ADD   $256, R3, R3
-	SUBS  $4, R6, R6
-	BGE   farchannels5x4
+	FMOVQ   (R11), F24
+	WORD    $0x3ce76979 // ldr q25, [x11, x7]
+	WORD    $0x3ce8697a // ldr q26, [x11, x8]
+	WORD    $0x3ce9697b // ldr q27, [x11, x9]
+	FMOVQ.P 16(R10), F28
+	FLDPQ   (R3), (F20, F21)
+	FLDPQ   32(R3), (F22, F23)
+	PRFM    1024(R3), PLDL1KEEP
+	WORD    $0x4f981280 // fmla v0.4s, v20.4s, v24.s[0]
+	WORD    $0x4f9812a1 // fmla v1.4s, v21.4s, v24.s[0]
+	WORD    $0x4f9812c2 // fmla v2.4s, v22.4s, v24.s[0]
+	WORD    $0x4f9812e3 // fmla v3.4s, v23.4s, v24.s[0]
+	WORD    $0x4f991284 // fmla v4.4s, v20.4s, v25.s[0]
+	WORD    $0x4f9912a5 // fmla v5.4s, v21.4s, v25.s[0]
+	WORD    $0x4f9912c6 // fmla v6.4s, v22.4s, v25.s[0]
+	WORD    $0x4f9912e7 // fmla v7.4s, v23.4s, v25.s[0]
+	WORD    $0x4f9a1288 // fmla v8.4s, v20.4s, v26.s[0]
+	WORD    $0x4f9a12a9 // fmla v9.4s, v21.4s, v26.s[0]
+	WORD    $0x4f9a12ca // fmla v10.4s, v22.4s, v26.s[0]
+	WORD    $0x4f9a12eb // fmla v11.4s, v23.4s, v26.s[0]
+	WORD    $0x4f9b128c // fmla v12.4s, v20.4s, v27.s[0]
+	WORD    $0x4f9b12ad // fmla v13.4s, v21.4s, v27.s[0]
+	WORD    $0x4f9b12ce // fmla v14.4s, v22.4s, v27.s[0]
+	WORD    $0x4f9b12ef // fmla v15.4s, v23.4s, v27.s[0]
+	WORD    $0x4f9c1290 // fmla v16.4s, v20.4s, v28.s[0]
+	WORD    $0x4f9c12b1 // fmla v17.4s, v21.4s, v28.s[0]
+	WORD    $0x4f9c12d2 // fmla v18.4s, v22.4s, v28.s[0]
+	WORD    $0x4f9c12f3 // fmla v19.4s, v23.4s, v28.s[0]
+	FLDPQ   64(R3), (F20, F21)
+	FLDPQ   96(R3), (F22, F23)
+	PRFM    1088(R3), PLDL1KEEP
+	WORD    $0x4fb81280 // fmla v0.4s, v20.4s, v24.s[1]
+	WORD    $0x4fb812a1 // fmla v1.4s, v21.4s, v24.s[1]
+	WORD    $0x4fb812c2 // fmla v2.4s, v22.4s, v24.s[1]
+	WORD    $0x4fb812e3 // fmla v3.4s, v23.4s, v24.s[1]
+	WORD    $0x4fb91284 // fmla v4.4s, v20.4s, v25.s[1]
+	WORD    $0x4fb912a5 // fmla v5.4s, v21.4s, v25.s[1]
+	WORD    $0x4fb912c6 // fmla v6.4s, v22.4s, v25.s[1]
+	WORD    $0x4fb912e7 // fmla v7.4s, v23.4s, v25.s[1]
+	WORD    $0x4fba1288 // fmla v8.4s, v20.4s, v26.s[1]
+	WORD    $0x4fba12a9 // fmla v9.4s, v21.4s, v26.s[1]
+	WORD    $0x4fba12ca // fmla v10.4s, v22.4s, v26.s[1]
+	WORD    $0x4fba12eb // fmla v11.4s, v23.4s, v26.s[1]
+	WORD    $0x4fbb128c // fmla v12.4s, v20.4s, v27.s[1]
+	WORD    $0x4fbb12ad // fmla v13.4s, v21.4s, v27.s[1]
+	WORD    $0x4fbb12ce // fmla v14.4s, v22.4s, v27.s[1]
+	WORD    $0x4fbb12ef // fmla v15.4s, v23.4s, v27.s[1]
+	WORD    $0x4fbc1290 // fmla v16.4s, v20.4s, v28.s[1]
+	WORD    $0x4fbc12b1 // fmla v17.4s, v21.4s, v28.s[1]
+	WORD    $0x4fbc12d2 // fmla v18.4s, v22.4s, v28.s[1]
+	WORD    $0x4fbc12f3 // fmla v19.4s, v23.4s, v28.s[1]
+	FLDPQ   128(R3), (F20, F21)
+	FLDPQ   160(R3), (F22, F23)
+	PRFM    1152(R3), PLDL1KEEP
+	WORD    $0x4f981a80 // fmla v0.4s, v20.4s, v24.s[2]
+	WORD    $0x4f981aa1 // fmla v1.4s, v21.4s, v24.s[2]
+	WORD    $0x4f981ac2 // fmla v2.4s, v22.4s, v24.s[2]
+	WORD    $0x4f981ae3 // fmla v3.4s, v23.4s, v24.s[2]
+	WORD    $0x4f991a84 // fmla v4.4s, v20.4s, v25.s[2]
+	WORD    $0x4f991aa5 // fmla v5.4s, v21.4s, v25.s[2]
+	WORD    $0x4f991ac6 // fmla v6.4s, v22.4s, v25.s[2]
+	WORD    $0x4f991ae7 // fmla v7.4s, v23.4s, v25.s[2]
+	WORD    $0x4f9a1a88 // fmla v8.4s, v20.4s, v26.s[2]
+	WORD    $0x4f9a1aa9 // fmla v9.4s, v21.4s, v26.s[2]
+	WORD    $0x4f9a1aca // fmla v10.4s, v22.4s, v26.s[2]
+	WORD    $0x4f9a1aeb // fmla v11.4s, v23.4s, v26.s[2]
+	WORD    $0x4f9b1a8c // fmla v12.4s, v20.4s, v27.s[2]
+	WORD    $0x4f9b1aad // fmla v13.4s, v21.4s, v27.s[2]
+	WORD    $0x4f9b1ace // fmla v14.4s, v22.4s, v27.s[2]
+	WORD    $0x4f9b1aef // fmla v15.4s, v23.4s, v27.s[2]
+	WORD    $0x4f9c1a90 // fmla v16.4s, v20.4s, v28.s[2]
+	WORD    $0x4f9c1ab1 // fmla v17.4s, v21.4s, v28.s[2]
+	WORD    $0x4f9c1ad2 // fmla v18.4s, v22.4s, v28.s[2]
+	WORD    $0x4f9c1af3 // fmla v19.4s, v23.4s, v28.s[2]
+	FLDPQ   192(R3), (F20, F21)
+	FLDPQ   224(R3), (F22, F23)
+	PRFM    1216(R3), PLDL1KEEP
+	WORD    $0x4fb81a80 // fmla v0.4s, v20.4s, v24.s[3]
+	WORD    $0x4fb81aa1 // fmla v1.4s, v21.4s, v24.s[3]
+	WORD    $0x4fb81ac2 // fmla v2.4s, v22.4s, v24.s[3]
+	WORD    $0x4fb81ae3 // fmla v3.4s, v23.4s, v24.s[3]
+	WORD    $0x4fb91a84 // fmla v4.4s, v20.4s, v25.s[3]
+	WORD    $0x4fb91aa5 // fmla v5.4s, v21.4s, v25.s[3]
+	WORD    $0x4fb91ac6 // fmla v6.4s, v22.4s, v25.s[3]
+	WORD    $0x4fb91ae7 // fmla v7.4s, v23.4s, v25.s[3]
+	WORD    $0x4fba1a88 // fmla v8.4s, v20.4s, v26.s[3]
+	WORD    $0x4fba1aa9 // fmla v9.4s, v21.4s, v26.s[3]
+	WORD    $0x4fba1aca // fmla v10.4s, v22.4s, v26.s[3]
+	WORD    $0x4fba1aeb // fmla v11.4s, v23.4s, v26.s[3]
+	WORD    $0x4fbb1a8c // fmla v12.4s, v20.4s, v27.s[3]
+	WORD    $0x4fbb1aad // fmla v13.4s, v21.4s, v27.s[3]
+	WORD    $0x4fbb1ace // fmla v14.4s, v22.4s, v27.s[3]
+	WORD    $0x4fbb1aef // fmla v15.4s, v23.4s, v27.s[3]
+	WORD    $0x4fbc1a90 // fmla v16.4s, v20.4s, v28.s[3]
+	WORD    $0x4fbc1ab1 // fmla v17.4s, v21.4s, v28.s[3]
+	WORD    $0x4fbc1ad2 // fmla v18.4s, v22.4s, v28.s[3]
+	WORD    $0x4fbc1af3 // fmla v19.4s, v23.4s, v28.s[3]
+	ADD     $16, R11, R11
+	ADD     $256, R3, R3
+	SUBS    $4, R6, R6
+	BGE     farchannels5x4
 
 farrest5x4:
 	ADDS $4, R6, R6
 	BEQ  farnext5x4
 
 farchannel5x4:
-	FMOVQ (R3), F20
-	FMOVQ 16(R3), F21
-	FMOVQ 32(R3), F22
-	FMOVQ 48(R3), F23
-	PRFM  1024(R3), PLDL1KEEP
-	FMOVS (R11), F24
-	WORD  $0x4f981280 // fmla v0.4s, v20.4s, v24.s[0]
-	WORD  $0x4f9812a1 // fmla v1.4s, v21.4s, v24.s[0]
-	WORD  $0x4f9812c2 // fmla v2.4s, v22.4s, v24.s[0]
-	WORD  $0x4f9812e3 // fmla v3.4s, v23.4s, v24.s[0]
-	FMOVS (R11)(R7), F24
-	WORD  $0x4f981284 // fmla v4.4s, v20.4s, v24.s[0]
-	WORD  $0x4f9812a5 // fmla v5.4s, v21.4s, v24.s[0]
-	WORD  $0x4f9812c6 // fmla v6.4s, v22.4s, v24.s[0]
-	WORD  $0x4f9812e7 // fmla v7.4s, v23.4s, v24.s[0]
-	FMOVS (R11)(R8), F24
-	WORD  $0x4f981288 // fmla v8.4s, v20.4s, v24.s[0]
-	WORD  $0x4f9812a9 // fmla v9.4s, v21.4s, v24.s[0]
-	WORD  $0x4f9812ca // fmla v10.4s, v22.4s, v24.s[0]
-	WORD  $0x4f9812eb // fmla v11.4s, v23.4s, v24.s[0]
-	FMOVS (R11)(R9), F24
-	WORD  $0x4f98128c // fmla v12.4s, v20.4s, v24.s[0]
-	WORD  $0x4f9812ad // fmla v13.4s, v21.4s, v24.s[0]
-	WORD  $0x4f9812ce // fmla v14.4s, v22.4s, v24.s[0]
-	WORD  $0x4f9812ef // fmla v15.4s, v23.4s, v24.s[0]
-	FMOVS (R10), F24
-	WORD  $0x4f981290 // fmla v16.4s, v20.4s, v24.s[0]
-	WORD  $0x4f9812b1 // fmla v17.4s, v21.4s, v24.s[0]
-	WORD  $0x4f9812d2 // fmla v18.4s, v22.4s, v24.s[0]
-	WORD  $0x4f9812f3 // fmla v19.4s, v23.4s, v24.s[0]
-	ADD   $4, R11, R11
-	ADD   $4, R10, R10
-	ADD   $64, R3, R3
-	SUBS  $1, R6, R6
-	BNE   farchannel5x4
+	FLDPQ   (R3), (F20, F21)
+	FLDPQ   32(R3), (F22, F23)
+	PRFM    1024(R3), PLDL1KEEP
+	FMOVS   (R11), F24
+	WORD    $0x4f981280 // fmla v0.4s, v20.4s, v24.s[0]
+	WORD    $0x4f9812a1 // fmla v1.4s, v21.4s, v24.s[0]
+	WORD    $0x4f9812c2 // fmla v2.4s, v22.4s, v24.s[0]
+	WORD    $0x4f9812e3 // fmla v3.4s, v23.4s, v24.s[0]
+	FMOVS   (R11)(R7), F24
+	WORD    $0x4f981284 // fmla v4.4s, v20.4s, v24.s[0]
+	WORD    $0x4f9812a5 // fmla v5.4s, v21.4s, v24.s[0]
+	WORD    $0x4f9812c6 // fmla v6.4s, v22.4s, v24.s[0]
+	WORD    $0x4f9812e7 // fmla v7.4s, v23.4s, v24.s[0]
+	FMOVS   (R11)(R8), F24
+	WORD    $0x4f981288 // fmla v8.4s, v20.4s, v24.s[0]
+	WORD    $0x4f9812a9 // fmla v9.4s, v21.4s, v24.s[0]
+	WORD    $0x4f9812ca // fmla v10.4s, v22.4s, v24.s[0]
+	WORD    $0x4f9812eb // fmla v11.4s, v23.4s, v24.s[0]
+	FMOVS   (R11)(R9), F24
+	WORD    $0x4f98128c // fmla v12.4s, v20.4s, v24.s[0]
+	WORD    $0x4f9812ad // fmla v13.4s, v21.4s, v24.s[0]
+	WORD    $0x4f9812ce // fmla v14.4s, v22.4s, v24.s[0]
+	WORD    $0x4f9812ef // fmla v15.4s, v23.4s, v24.s[0]
+	FMOVS.P 4(R10), F24
+	WORD    $0x4f981290 // fmla v16.4s, v20.4s, v24.s[0]
+	WORD    $0x4f9812b1 // fmla v17.4s, v21.4s, v24.s[0]
+	WORD    $0x4f9812d2 // fmla v18.4s, v22.4s, v24.s[0]
+	WORD    $0x4f9812f3 // fmla v19.4s, v23.4s, v24.s[0]
+	ADD     $4, R11, R11
+	ADD     $64, R3, R3
+	SUBS    $1, R6, R6
+	BNE     farchannel5x4
 
 farnext5x4:
 	ADD  $8, R1, R1
@@ -12604,8 +12186,7 @@ vectors3:
 
 again1x3:
 	MOVD  bias+104(FP), R0
-	FMOVQ (R0), F0
-	FMOVQ 16(R0), F1
+	FLDPQ (R0), (F0, F1)
 	FMOVQ 32(R0), F2
 	MOVD  x+40(FP), R0
 	MOVD  taps+80(FP), R1
@@ -12622,56 +12203,49 @@ neartap1x3:
 	BLT  nearrest1x3
 
 nearchannels1x3:
-	FMOVQ (R7), F6
-	FMOVQ (R3), F3
-	FMOVQ 16(R3), F4
-	FMOVQ 32(R3), F5
-	PRFM  768(R3), PLDL1KEEP
-	WORD  $0x4f861060 // fmla v0.4s, v3.4s, v6.s[0]
-	WORD  $0x4f861081 // fmla v1.4s, v4.4s, v6.s[0]
-	WORD  $0x4f8610a2 // fmla v2.4s, v5.4s, v6.s[0]
-	FMOVQ 48(R3), F3
-	FMOVQ 64(R3), F4
-	FMOVQ 80(R3), F5
-	PRFM  832(R3), PLDL1KEEP
-	WORD  $0x4fa61060 // fmla v0.4s, v3.4s, v6.s[1]
-	WORD  $0x4fa61081 // fmla v1.4s, v4.4s, v6.s[1]
-	WORD  $0x4fa610a2 // fmla v2.4s, v5.4s, v6.s[1]
-	FMOVQ 96(R3), F3
-	FMOVQ 112(R3), F4
-	FMOVQ 128(R3), F5
-	PRFM  896(R3), PLDL1KEEP
-	WORD  $0x4f861860 // fmla v0.4s, v3.4s, v6.s[2]
-	WORD  $0x4f861881 // fmla v1.4s, v4.4s, v6.s[2]
-	WORD  $0x4f8618a2 // fmla v2.4s, v5.4s, v6.s[2]
-	FMOVQ 144(R3), F3
-	FMOVQ 160(R3), F4
-	FMOVQ 176(R3), F5
-	WORD  $0x4fa61860 // fmla v0.4s, v3.4s, v6.s[3]
-	WORD  $0x4fa61881 // fmla v1.4s, v4.4s, v6.s[3]
-	WORD  $0x4fa618a2 // fmla v2.4s, v5.4s, v6.s[3]
-	ADD   $16, R7, R7
-	ADD   $192, R3, R3
-	SUBS  $4, R6, R6
-	BGE   nearchannels1x3
+	FMOVQ.P 16(R7), F6
+	FLDPQ   (R3), (F3, F4)
+	FMOVQ   32(R3), F5
+	PRFM    768(R3), PLDL1KEEP
+	WORD    $0x4f861060 // fmla v0.4s, v3.4s, v6.s[0]
+	WORD    $0x4f861081 // fmla v1.4s, v4.4s, v6.s[0]
+	WORD    $0x4f8610a2 // fmla v2.4s, v5.4s, v6.s[0]
+	FLDPQ   48(R3), (F3, F4)
+	FMOVQ   80(R3), F5
+	PRFM    832(R3), PLDL1KEEP
+	WORD    $0x4fa61060 // fmla v0.4s, v3.4s, v6.s[1]
+	WORD    $0x4fa61081 // fmla v1.4s, v4.4s, v6.s[1]
+	WORD    $0x4fa610a2 // fmla v2.4s, v5.4s, v6.s[1]
+	FLDPQ   96(R3), (F3, F4)
+	FMOVQ   128(R3), F5
+	PRFM    896(R3), PLDL1KEEP
+	WORD    $0x4f861860 // fmla v0.4s, v3.4s, v6.s[2]
+	WORD    $0x4f861881 // fmla v1.4s, v4.4s, v6.s[2]
+	WORD    $0x4f8618a2 // fmla v2.4s, v5.4s, v6.s[2]
+	FLDPQ   144(R3), (F3, F4)
+	FMOVQ   176(R3), F5
+	WORD    $0x4fa61860 // fmla v0.4s, v3.4s, v6.s[3]
+	WORD    $0x4fa61881 // fmla v1.4s, v4.4s, v6.s[3]
+	WORD    $0x4fa618a2 // fmla v2.4s, v5.4s, v6.s[3]
+	ADD     $192, R3, R3
+	SUBS    $4, R6, R6
+	BGE     nearchannels1x3
 
 nearrest1x3:
 	ADDS $4, R6, R6
 	BEQ  nearnext1x3
 
 nearchannel1x3:
-	FMOVQ (R3), F3
-	FMOVQ 16(R3), F4
-	FMOVQ 32(R3), F5
-	PRFM  768(R3), PLDL1KEEP
-	FMOVS (R7), F6
-	WORD  $0x4f861060 // fmla v0.4s, v3.4s, v6.s[0]
-	WORD  $0x4f861081 // fmla v1.4s, v4.4s, v6.s[0]
-	WORD  $0x4f8610a2 // fmla v2.4s, v5.4s, v6.s[0]
-	ADD   $4, R7, R7
-	ADD   $48, R3, R3
-	SUBS  $1, R6, R6
-	BNE   nearchannel1x3
+	FLDPQ   (R3), (F3, F4)
+	FMOVQ   32(R3), F5
+	PRFM    768(R3), PLDL1KEEP
+	FMOVS.P 4(R7), F6
+	WORD    $0x4f861060 // fmla v0.4s, v3.4s, v6.s[0]
+	WORD    $0x4f861081 // fmla v1.4s, v4.4s, v6.s[0]
+	WORD    $0x4f8610a2 // fmla v2.4s, v5.4s, v6.s[0]
+	ADD     $48, R3, R3
+	SUBS    $1, R6, R6
+	BNE     nearchannel1x3
 
 nearnext1x3:
 	ADD   $8, R1, R1
@@ -12743,8 +12317,7 @@ again1x3end:
 tile2x3:
 again2x3:
 	MOVD  bias+104(FP), R0
-	FMOVQ (R0), F0
-	FMOVQ 16(R0), F1
+	FLDPQ (R0), (F0, F1)
 	FMOVQ 32(R0), F2
 	VORR  V0.B16, V0.B16, V3.B16
 	VORR  V1.B16, V1.B16, V4.B16
@@ -12766,59 +12339,52 @@ neartap2x3:
 	BLT  nearrest2x3
 
 nearchannels2x3:
-	FMOVQ (R7), F9
-	FMOVQ 16(R7), F10
-	FMOVQ (R3), F6
-	FMOVQ 16(R3), F7
-	FMOVQ 32(R3), F8
-	PRFM  768(R3), PLDL1KEEP
-	WORD  $0x4f8910c0 // fmla v0.4s, v6.4s, v9.s[0]
-	WORD  $0x4f8910e1 // fmla v1.4s, v7.4s, v9.s[0]
-	WORD  $0x4f891102 // fmla v2.4s, v8.4s, v9.s[0]
-	WORD  $0x4f8a10c3 // fmla v3.4s, v6.4s, v10.s[0]
-	WORD  $0x4f8a10e4 // fmla v4.4s, v7.4s, v10.s[0]
-	WORD  $0x4f8a1105 // fmla v5.4s, v8.4s, v10.s[0]
-	FMOVQ 48(R3), F6
-	FMOVQ 64(R3), F7
-	FMOVQ 80(R3), F8
-	PRFM  832(R3), PLDL1KEEP
-	WORD  $0x4fa910c0 // fmla v0.4s, v6.4s, v9.s[1]
-	WORD  $0x4fa910e1 // fmla v1.4s, v7.4s, v9.s[1]
-	WORD  $0x4fa91102 // fmla v2.4s, v8.4s, v9.s[1]
-	WORD  $0x4faa10c3 // fmla v3.4s, v6.4s, v10.s[1]
-	WORD  $0x4faa10e4 // fmla v4.4s, v7.4s, v10.s[1]
-	WORD  $0x4faa1105 // fmla v5.4s, v8.4s, v10.s[1]
-	FMOVQ 96(R3), F6
-	FMOVQ 112(R3), F7
-	FMOVQ 128(R3), F8
-	PRFM  896(R3), PLDL1KEEP
-	WORD  $0x4f8918c0 // fmla v0.4s, v6.4s, v9.s[2]
-	WORD  $0x4f8918e1 // fmla v1.4s, v7.4s, v9.s[2]
-	WORD  $0x4f891902 // fmla v2.4s, v8.4s, v9.s[2]
-	WORD  $0x4f8a18c3 // fmla v3.4s, v6.4s, v10.s[2]
-	WORD  $0x4f8a18e4 // fmla v4.4s, v7.4s, v10.s[2]
-	WORD  $0x4f8a1905 // fmla v5.4s, v8.4s, v10.s[2]
-	FMOVQ 144(R3), F6
-	FMOVQ 160(R3), F7
-	FMOVQ 176(R3), F8
-	WORD  $0x4fa918c0 // fmla v0.4s, v6.4s, v9.s[3]
-	WORD  $0x4fa918e1 // fmla v1.4s, v7.4s, v9.s[3]
-	WORD  $0x4fa91902 // fmla v2.4s, v8.4s, v9.s[3]
-	WORD  $0x4faa18c3 // fmla v3.4s, v6.4s, v10.s[3]
-	WORD  $0x4faa18e4 // fmla v4.4s, v7.4s, v10.s[3]
-	WORD  $0x4faa1905 // fmla v5.4s, v8.4s, v10.s[3]
-	ADD   $16, R7, R7
-	ADD   $192, R3, R3
-	SUBS  $4, R6, R6
-	BGE   nearchannels2x3
+	FLDPQ.P 16(R7), (F9, F10)
+	FLDPQ   (R3), (F6, F7)
+	FMOVQ   32(R3), F8
+	PRFM    768(R3), PLDL1KEEP
+	WORD    $0x4f8910c0 // fmla v0.4s, v6.4s, v9.s[0]
+	WORD    $0x4f8910e1 // fmla v1.4s, v7.4s, v9.s[0]
+	WORD    $0x4f891102 // fmla v2.4s, v8.4s, v9.s[0]
+	WORD    $0x4f8a10c3 // fmla v3.4s, v6.4s, v10.s[0]
+	WORD    $0x4f8a10e4 // fmla v4.4s, v7.4s, v10.s[0]
+	WORD    $0x4f8a1105 // fmla v5.4s, v8.4s, v10.s[0]
+	FLDPQ   48(R3), (F6, F7)
+	FMOVQ   80(R3), F8
+	PRFM    832(R3), PLDL1KEEP
+	WORD    $0x4fa910c0 // fmla v0.4s, v6.4s, v9.s[1]
+	WORD    $0x4fa910e1 // fmla v1.4s, v7.4s, v9.s[1]
+	WORD    $0x4fa91102 // fmla v2.4s, v8.4s, v9.s[1]
+	WORD    $0x4faa10c3 // fmla v3.4s, v6.4s, v10.s[1]
+	WORD    $0x4faa10e4 // fmla v4.4s, v7.4s, v10.s[1]
+	WORD    $0x4faa1105 // fmla v5.4s, v8.4s, v10.s[1]
+	FLDPQ   96(R3), (F6, F7)
+	FMOVQ   128(R3), F8
+	PRFM    896(R3), PLDL1KEEP
+	WORD    $0x4f8918c0 // fmla v0.4s, v6.4s, v9.s[2]
+	WORD    $0x4f8918e1 // fmla v1.4s, v7.4s, v9.s[2]
+	WORD    $0x4f891902 // fmla v2.4s, v8.4s, v9.s[2]
+	WORD    $0x4f8a18c3 // fmla v3.4s, v6.4s, v10.s[2]
+	WORD    $0x4f8a18e4 // fmla v4.4s, v7.4s, v10.s[2]
+	WORD    $0x4f8a1905 // fmla v5.4s, v8.4s, v10.s[2]
+	FLDPQ   144(R3), (F6, F7)
+	FMOVQ   176(R3), F8
+	WORD    $0x4fa918c0 // fmla v0.4s, v6.4s, v9.s[3]
+	WORD    $0x4fa918e1 // fmla v1.4s, v7.4s, v9.s[3]
+	WORD    $0x4fa91902 // fmla v2.4s, v8.4s, v9.s[3]
+	WORD    $0x4faa18c3 // fmla v3.4s, v6.4s, v10.s[3]
+	WORD    $0x4faa18e4 // fmla v4.4s, v7.4s, v10.s[3]
+	WORD    $0x4faa1905 // fmla v5.4s, v8.4s, v10.s[3]
+	ADD     $192, R3, R3
+	SUBS    $4, R6, R6
+	BGE     nearchannels2x3
 
 nearrest2x3:
 	ADDS $4, R6, R6
 	BEQ  nearnext2x3
 
 nearchannel2x3:
-	FMOVQ (R3), F6
-	FMOVQ 16(R3), F7
+	FLDPQ (R3), (F6, F7)
 	FMOVQ 32(R3), F8
 	PRFM  768(R3), PLDL1KEEP
 	FMOVS (R7), F9
@@ -12851,8 +12417,7 @@ fartap2x3:
 farchannels2x3:
 	FMOVQ (R8), F9
 	WORD  $0x3ce7690a // ldr q10, [x8, x7]
-	FMOVQ (R3), F6
-	FMOVQ 16(R3), F7
+	FLDPQ (R3), (F6, F7)
 	FMOVQ 32(R3), F8
 	PRFM  768(R3), PLDL1KEEP
 	WORD  $0x4f8910c0 // fmla v0.4s, v6.4s, v9.s[0]
@@ -12861,8 +12426,7 @@ farchannels2x3:
 	WORD  $0x4f8a10c3 // fmla v3.4s, v6.4s, v10.s[0]
 	WORD  $0x4f8a10e4 // fmla v4.4s, v7.4s, v10.s[0]
 	WORD  $0x4f8a1105 // fmla v5.4s, v8.4s, v10.s[0]
-	FMOVQ 48(R3), F6
-	FMOVQ 64(R3), F7
+	FLDPQ 48(R3), (F6, F7)
 	FMOVQ 80(R3), F8
 	PRFM  832(R3), PLDL1KEEP
 	WORD  $0x4fa910c0 // fmla v0.4s, v6.4s, v9.s[1]
@@ -12871,8 +12435,7 @@ farchannels2x3:
 	WORD  $0x4faa10c3 // fmla v3.4s, v6.4s, v10.s[1]
 	WORD  $0x4faa10e4 // fmla v4.4s, v7.4s, v10.s[1]
 	WORD  $0x4faa1105 // fmla v5.4s, v8.4s, v10.s[1]
-	FMOVQ 96(R3), F6
-	FMOVQ 112(R3), F7
+	FLDPQ 96(R3), (F6, F7)
 	FMOVQ 128(R3), F8
 	PRFM  896(R3), PLDL1KEEP
 	WORD  $0x4f8918c0 // fmla v0.4s, v6.4s, v9.s[2]
@@ -12881,8 +12444,7 @@ farchannels2x3:
 	WORD  $0x4f8a18c3 // fmla v3.4s, v6.4s, v10.s[2]
 	WORD  $0x4f8a18e4 // fmla v4.4s, v7.4s, v10.s[2]
 	WORD  $0x4f8a1905 // fmla v5.4s, v8.4s, v10.s[2]
-	FMOVQ 144(R3), F6
-	FMOVQ 160(R3), F7
+	FLDPQ 144(R3), (F6, F7)
 	FMOVQ 176(R3), F8
 	WORD  $0x4fa918c0 // fmla v0.4s, v6.4s, v9.s[3]
 	WORD  $0x4fa918e1 // fmla v1.4s, v7.4s, v9.s[3]
@@ -12900,8 +12462,7 @@ farrest2x3:
 	BEQ  farnext2x3
 
 farchannel2x3:
-	FMOVQ (R3), F6
-	FMOVQ 16(R3), F7
+	FLDPQ (R3), (F6, F7)
 	FMOVQ 32(R3), F8
 	PRFM  768(R3), PLDL1KEEP
 	FMOVS (R8), F9
@@ -13010,8 +12571,7 @@ again2x3end:
 tile3x3:
 again3x3:
 	MOVD  bias+104(FP), R0
-	FMOVQ (R0), F0
-	FMOVQ 16(R0), F1
+	FLDPQ (R0), (F0, F1)
 	FMOVQ 32(R0), F2
 	VORR  V0.B16, V0.B16, V3.B16
 	VORR  V1.B16, V1.B16, V4.B16
@@ -13036,11 +12596,9 @@ neartap3x3:
 	BLT  nearrest3x3
 
 nearchannels3x3:
-	FMOVQ (R7), F12
-	FMOVQ 16(R7), F13
+	FLDPQ (R7), (F12, F13)
 	FMOVQ 32(R7), F14
-	FMOVQ (R3), F9
-	FMOVQ 16(R3), F10
+	FLDPQ (R3), (F9, F10)
 	FMOVQ 32(R3), F11
 	PRFM  768(R3), PLDL1KEEP
 	WORD  $0x4f8c1120 // fmla v0.4s, v9.4s, v12.s[0]
@@ -13052,8 +12610,7 @@ nearchannels3x3:
 	WORD  $0x4f8e1126 // fmla v6.4s, v9.4s, v14.s[0]
 	WORD  $0x4f8e1147 // fmla v7.4s, v10.4s, v14.s[0]
 	WORD  $0x4f8e1168 // fmla v8.4s, v11.4s, v14.s[0]
-	FMOVQ 48(R3), F9
-	FMOVQ 64(R3), F10
+	FLDPQ 48(R3), (F9, F10)
 	FMOVQ 80(R3), F11
 	PRFM  832(R3), PLDL1KEEP
 	WORD  $0x4fac1120 // fmla v0.4s, v9.4s, v12.s[1]
@@ -13065,8 +12622,7 @@ nearchannels3x3:
 	WORD  $0x4fae1126 // fmla v6.4s, v9.4s, v14.s[1]
 	WORD  $0x4fae1147 // fmla v7.4s, v10.4s, v14.s[1]
 	WORD  $0x4fae1168 // fmla v8.4s, v11.4s, v14.s[1]
-	FMOVQ 96(R3), F9
-	FMOVQ 112(R3), F10
+	FLDPQ 96(R3), (F9, F10)
 	FMOVQ 128(R3), F11
 	PRFM  896(R3), PLDL1KEEP
 	WORD  $0x4f8c1920 // fmla v0.4s, v9.4s, v12.s[2]
@@ -13078,8 +12634,7 @@ nearchannels3x3:
 	WORD  $0x4f8e1926 // fmla v6.4s, v9.4s, v14.s[2]
 	WORD  $0x4f8e1947 // fmla v7.4s, v10.4s, v14.s[2]
 	WORD  $0x4f8e1968 // fmla v8.4s, v11.4s, v14.s[2]
-	FMOVQ 144(R3), F9
-	FMOVQ 160(R3), F10
+	FLDPQ 144(R3), (F9, F10)
 	FMOVQ 176(R3), F11
 	WORD  $0x4fac1920 // fmla v0.4s, v9.4s, v12.s[3]
 	WORD  $0x4fac1941 // fmla v1.4s, v10.4s, v12.s[3]
@@ -13100,8 +12655,7 @@ nearrest3x3:
 	BEQ  nearnext3x3
 
 nearchannel3x3:
-	FMOVQ (R3), F9
-	FMOVQ 16(R3), F10
+	FLDPQ (R3), (F9, F10)
 	FMOVQ 32(R3), F11
 	PRFM  768(R3), PLDL1KEEP
 	FMOVS (R7), F12
@@ -13141,8 +12695,7 @@ farchannels3x3:
 	FMOVQ (R9), F12
 	WORD  $0x3ce7692d // ldr q13, [x9, x7]
 	WORD  $0x3ce8692e // ldr q14, [x9, x8]
-	FMOVQ (R3), F9
-	FMOVQ 16(R3), F10
+	FLDPQ (R3), (F9, F10)
 	FMOVQ 32(R3), F11
 	PRFM  768(R3), PLDL1KEEP
 	WORD  $0x4f8c1120 // fmla v0.4s, v9.4s, v12.s[0]
@@ -13154,8 +12707,7 @@ farchannels3x3:
 	WORD  $0x4f8e1126 // fmla v6.4s, v9.4s, v14.s[0]
 	WORD  $0x4f8e1147 // fmla v7.4s, v10.4s, v14.s[0]
 	WORD  $0x4f8e1168 // fmla v8.4s, v11.4s, v14.s[0]
-	FMOVQ 48(R3), F9
-	FMOVQ 64(R3), F10
+	FLDPQ 48(R3), (F9, F10)
 	FMOVQ 80(R3), F11
 	PRFM  832(R3), PLDL1KEEP
 	WORD  $0x4fac1120 // fmla v0.4s, v9.4s, v12.s[1]
@@ -13167,8 +12719,7 @@ farchannels3x3:
 	WORD  $0x4fae1126 // fmla v6.4s, v9.4s, v14.s[1]
 	WORD  $0x4fae1147 // fmla v7.4s, v10.4s, v14.s[1]
 	WORD  $0x4fae1168 // fmla v8.4s, v11.4s, v14.s[1]
-	FMOVQ 96(R3), F9
-	FMOVQ 112(R3), F10
+	FLDPQ 96(R3), (F9, F10)
 	FMOVQ 128(R3), F11
 	PRFM  896(R3), PLDL1KEEP
 	WORD  $0x4f8c1920 // fmla v0.4s, v9.4s, v12.s[2]
@@ -13180,8 +12731,7 @@ farchannels3x3:
 	WORD  $0x4f8e1926 // fmla v6.4s, v9.4s, v14.s[2]
 	WORD  $0x4f8e1947 // fmla v7.4s, v10.4s, v14.s[2]
 	WORD  $0x4f8e1968 // fmla v8.4s, v11.4s, v14.s[2]
-	FMOVQ 144(R3), F9
-	FMOVQ 160(R3), F10
+	FLDPQ 144(R3), (F9, F10)
 	FMOVQ 176(R3), F11
 	WORD  $0x4fac1920 // fmla v0.4s, v9.4s, v12.s[3]
 	WORD  $0x4fac1941 // fmla v1.4s, v10.4s, v12.s[3]
@@ -13202,8 +12752,7 @@ farrest3x3:
 	BEQ  farnext3x3
 
 farchannel3x3:
-	FMOVQ (R3), F9
-	FMOVQ 16(R3), F10
+	FLDPQ (R3), (F9, F10)
 	FMOVQ 32(R3), F11
 	PRFM  768(R3), PLDL1KEEP
 	FMOVS (R9), F12
@@ -13337,8 +12886,7 @@ again3x3end:
 tile4x3:
 again4x3:
 	MOVD  bias+104(FP), R0
-	FMOVQ (R0), F0
-	FMOVQ 16(R0), F1
+	FLDPQ (R0), (F0, F1)
 	FMOVQ 32(R0), F2
 	VORR  V0.B16, V0.B16, V3.B16
 	VORR  V1.B16, V1.B16, V4.B16
@@ -13366,12 +12914,9 @@ neartap4x3:
 	BLT  nearrest4x3
 
 nearchannels4x3:
-	FMOVQ (R7), F15
-	FMOVQ 16(R7), F16
-	FMOVQ 32(R7), F17
-	FMOVQ 48(R7), F18
-	FMOVQ (R3), F12
-	FMOVQ 16(R3), F13
+	FLDPQ (R7), (F15, F16)
+	FLDPQ 32(R7), (F17, F18)
+	FLDPQ (R3), (F12, F13)
 	FMOVQ 32(R3), F14
 	PRFM  768(R3), PLDL1KEEP
 	WORD  $0x4f8f1180 // fmla v0.4s, v12.4s, v15.s[0]
@@ -13386,8 +12931,7 @@ nearchannels4x3:
 	WORD  $0x4f921189 // fmla v9.4s, v12.4s, v18.s[0]
 	WORD  $0x4f9211aa // fmla v10.4s, v13.4s, v18.s[0]
 	WORD  $0x4f9211cb // fmla v11.4s, v14.4s, v18.s[0]
-	FMOVQ 48(R3), F12
-	FMOVQ 64(R3), F13
+	FLDPQ 48(R3), (F12, F13)
 	FMOVQ 80(R3), F14
 	PRFM  832(R3), PLDL1KEEP
 	WORD  $0x4faf1180 // fmla v0.4s, v12.4s, v15.s[1]
@@ -13402,8 +12946,7 @@ nearchannels4x3:
 	WORD  $0x4fb21189 // fmla v9.4s, v12.4s, v18.s[1]
 	WORD  $0x4fb211aa // fmla v10.4s, v13.4s, v18.s[1]
 	WORD  $0x4fb211cb // fmla v11.4s, v14.4s, v18.s[1]
-	FMOVQ 96(R3), F12
-	FMOVQ 112(R3), F13
+	FLDPQ 96(R3), (F12, F13)
 	FMOVQ 128(R3), F14
 	PRFM  896(R3), PLDL1KEEP
 	WORD  $0x4f8f1980 // fmla v0.4s, v12.4s, v15.s[2]
@@ -13418,8 +12961,7 @@ nearchannels4x3:
 	WORD  $0x4f921989 // fmla v9.4s, v12.4s, v18.s[2]
 	WORD  $0x4f9219aa // fmla v10.4s, v13.4s, v18.s[2]
 	WORD  $0x4f9219cb // fmla v11.4s, v14.4s, v18.s[2]
-	FMOVQ 144(R3), F12
-	FMOVQ 160(R3), F13
+	FLDPQ 144(R3), (F12, F13)
 	FMOVQ 176(R3), F14
 	WORD  $0x4faf1980 // fmla v0.4s, v12.4s, v15.s[3]
 	WORD  $0x4faf19a1 // fmla v1.4s, v13.4s, v15.s[3]
@@ -13443,8 +12985,7 @@ nearrest4x3:
 	BEQ  nearnext4x3
 
 nearchannel4x3:
-	FMOVQ (R3), F12
-	FMOVQ 16(R3), F13
+	FLDPQ (R3), (F12, F13)
 	FMOVQ 32(R3), F14
 	PRFM  768(R3), PLDL1KEEP
 	FMOVS (R7), F15
@@ -13490,8 +13031,7 @@ farchannels4x3:
 	WORD  $0x3ce76950 // ldr q16, [x10, x7]
 	WORD  $0x3ce86951 // ldr q17, [x10, x8]
 	WORD  $0x3ce96952 // ldr q18, [x10, x9]
-	FMOVQ (R3), F12
-	FMOVQ 16(R3), F13
+	FLDPQ (R3), (F12, F13)
 	FMOVQ 32(R3), F14
 	PRFM  768(R3), PLDL1KEEP
 	WORD  $0x4f8f1180 // fmla v0.4s, v12.4s, v15.s[0]
@@ -13506,8 +13046,7 @@ farchannels4x3:
 	WORD  $0x4f921189 // fmla v9.4s, v12.4s, v18.s[0]
 	WORD  $0x4f9211aa // fmla v10.4s, v13.4s, v18.s[0]
 	WORD  $0x4f9211cb // fmla v11.4s, v14.4s, v18.s[0]
-	FMOVQ 48(R3), F12
-	FMOVQ 64(R3), F13
+	FLDPQ 48(R3), (F12, F13)
 	FMOVQ 80(R3), F14
 	PRFM  832(R3), PLDL1KEEP
 	WORD  $0x4faf1180 // fmla v0.4s, v12.4s, v15.s[1]
@@ -13522,8 +13061,7 @@ farchannels4x3:
 	WORD  $0x4fb21189 // fmla v9.4s, v12.4s, v18.s[1]
 	WORD  $0x4fb211aa // fmla v10.4s, v13.4s, v18.s[1]
 	WORD  $0x4fb211cb // fmla v11.4s, v14.4s, v18.s[1]
-	FMOVQ 96(R3), F12
-	FMOVQ 112(R3), F13
+	FLDPQ 96(R3), (F12, F13)
 	FMOVQ 128(R3), F14
 	PRFM  896(R3), PLDL1KEEP
 	WORD  $0x4f8f1980 // fmla v0.4s, v12.4s, v15.s[2]
@@ -13538,8 +13076,7 @@ farchannels4x3:
 	WORD  $0x4f921989 // fmla v9.4s, v12.4s, v18.s[2]
 	WORD  $0x4f9219aa // fmla v10.4s, v13.4s, v18.s[2]
 	WORD  $0x4f9219cb // fmla v11.4s, v14.4s, v18.s[2]
-	FMOVQ 144(R3), F12
-	FMOVQ 160(R3), F13
+	FLDPQ 144(R3), (F12, F13)
 	FMOVQ 176(R3), F14
 	WORD  $0x4faf1980 // fmla v0.4s, v12.4s, v15.s[3]
 	WORD  $0x4faf19a1 // fmla v1.4s, v13.4s, v15.s[3]
@@ -13563,8 +13100,7 @@ farrest4x3:
 	BEQ  farnext4x3
 
 farchannel4x3:
-	FMOVQ (R3), F12
-	FMOVQ 16(R3), F13
+	FLDPQ (R3), (F12, F13)
 	FMOVQ 32(R3), F14
 	PRFM  768(R3), PLDL1KEEP
 	FMOVS (R10), F15
@@ -13723,8 +13259,7 @@ again4x3end:
 tile5x3:
 again5x3:
 	MOVD  bias+104(FP), R0
-	FMOVQ (R0), F0
-	FMOVQ 16(R0), F1
+	FLDPQ (R0), (F0, F1)
 	FMOVQ 32(R0), F2
 	VORR  V0.B16, V0.B16, V3.B16
 	VORR  V1.B16, V1.B16, V4.B16
@@ -13755,13 +13290,10 @@ neartap5x3:
 	BLT  nearrest5x3
 
 nearchannels5x3:
-	FMOVQ (R7), F18
-	FMOVQ 16(R7), F19
-	FMOVQ 32(R7), F20
-	FMOVQ 48(R7), F21
+	FLDPQ (R7), (F18, F19)
+	FLDPQ 32(R7), (F20, F21)
 	FMOVQ 64(R7), F22
-	FMOVQ (R3), F15
-	FMOVQ 16(R3), F16
+	FLDPQ (R3), (F15, F16)
 	FMOVQ 32(R3), F17
 	PRFM  768(R3), PLDL1KEEP
 	WORD  $0x4f9211e0 // fmla v0.4s, v15.4s, v18.s[0]
@@ -13779,8 +13311,7 @@ nearchannels5x3:
 	WORD  $0x4f9611ec // fmla v12.4s, v15.4s, v22.s[0]
 	WORD  $0x4f96120d // fmla v13.4s, v16.4s, v22.s[0]
 	WORD  $0x4f96122e // fmla v14.4s, v17.4s, v22.s[0]
-	FMOVQ 48(R3), F15
-	FMOVQ 64(R3), F16
+	FLDPQ 48(R3), (F15, F16)
 	FMOVQ 80(R3), F17
 	PRFM  832(R3), PLDL1KEEP
 	WORD  $0x4fb211e0 // fmla v0.4s, v15.4s, v18.s[1]
@@ -13798,8 +13329,7 @@ nearchannels5x3:
 	WORD  $0x4fb611ec // fmla v12.4s, v15.4s, v22.s[1]
 	WORD  $0x4fb6120d // fmla v13.4s, v16.4s, v22.s[1]
 	WORD  $0x4fb6122e // fmla v14.4s, v17.4s, v22.s[1]
-	FMOVQ 96(R3), F15
-	FMOVQ 112(R3), F16
+	FLDPQ 96(R3), (F15, F16)
 	FMOVQ 128(R3), F17
 	PRFM  896(R3), PLDL1KEEP
 	WORD  $0x4f9219e0 // fmla v0.4s, v15.4s, v18.s[2]
@@ -13817,8 +13347,7 @@ nearchannels5x3:
 	WORD  $0x4f9619ec // fmla v12.4s, v15.4s, v22.s[2]
 	WORD  $0x4f961a0d // fmla v13.4s, v16.4s, v22.s[2]
 	WORD  $0x4f961a2e // fmla v14.4s, v17.4s, v22.s[2]
-	FMOVQ 144(R3), F15
-	FMOVQ 160(R3), F16
+	FLDPQ 144(R3), (F15, F16)
 	FMOVQ 176(R3), F17
 	WORD  $0x4fb219e0 // fmla v0.4s, v15.4s, v18.s[3]
 	WORD  $0x4fb21a01 // fmla v1.4s, v16.4s, v18.s[3]
@@ -13845,8 +13374,7 @@ nearrest5x3:
 	BEQ  nearnext5x3
 
 nearchannel5x3:
-	FMOVQ (R3), F15
-	FMOVQ 16(R3), F16
+	FLDPQ (R3), (F15, F16)
 	FMOVQ 32(R3), F17
 	PRFM  768(R3), PLDL1KEEP
 	FMOVS (R7), F18
@@ -13894,126 +13422,119 @@ fartap5x3:
 	BLT  farrest5x3
 
 farchannels5x3:
-	FMOVQ (R11), F18
-	WORD  $0x3ce76973 // ldr q19, [x11, x7]
-	WORD  $0x3ce86974 // ldr q20, [x11, x8]
-	WORD  $0x3ce96975 // ldr q21, [x11, x9]
-	FMOVQ (R10), F22
-	FMOVQ (R3), F15
-	FMOVQ 16(R3), F16
-	FMOVQ 32(R3), F17
-	PRFM  768(R3), PLDL1KEEP
-	WORD  $0x4f9211e0 // fmla v0.4s, v15.4s, v18.s[0]
-	WORD  $0x4f921201 // fmla v1.4s, v16.4s, v18.s[0]
-	WORD  $0x4f921222 // fmla v2.4s, v17.4s, v18.s[0]
-	WORD  $0x4f9311e3 // fmla v3.4s, v15.4s, v19.s[0]
-	WORD  $0x4f931204 // fmla v4.4s, v16.4s, v19.s[0]
-	WORD  $0x4f931225 // fmla v5.4s, v17.4s, v19.s[0]
-	WORD  $0x4f9411e6 // fmla v6.4s, v15.4s, v20.s[0]
-	WORD  $0x4f941207 // fmla v7.4s, v16.4s, v20.s[0]
-	WORD  $0x4f941228 // fmla v8.4s, v17.4s, v20.s[0]
-	WORD  $0x4f9511e9 // fmla v9.4s, v15.4s, v21.s[0]
-	WORD  $0x4f95120a // fmla v10.4s, v16.4s, v21.s[0]
-	WORD  $0x4f95122b // fmla v11.4s, v17.4s, v21.s[0]
-	WORD  $0x4f9611ec // fmla v12.4s, v15.4s, v22.s[0]
-	WORD  $0x4f96120d // fmla v13.4s, v16.4s, v22.s[0]
-	WORD  $0x4f96122e // fmla v14.4s, v17.4s, v22.s[0]
-	FMOVQ 48(R3), F15
-	FMOVQ 64(R3), F16
-	FMOVQ 80(R3), F17
-	PRFM  832(R3), PLDL1KEEP
-	WORD  $0x4fb211e0 // fmla v0.4s, v15.4s, v18.s[1]
-	WORD  $0x4fb21201 // fmla v1.4s, v16.4s, v18.s[1]
-	WORD  $0x4fb21222 // fmla v2.4s, v17.4s, v18.s[1]
-	WORD  $0x4fb311e3 // fmla v3.4s, v15.4s, v19.s[1]
-	WORD  $0x4fb31204 // fmla v4.4s, v16.4s, v19.s[1]
-	WORD  $0x4fb31225 // fmla v5.4s, v17.4s, v19.s[1]
-	WORD  $0x4fb411e6 // fmla v6.4s, v15.4s, v20.s[1]
-	WORD  $0x4fb41207 // fmla v7.4s, v16.4s, v20.s[1]
-	WORD  $0x4fb41228 // fmla v8.4s, v17.4s, v20.s[1]
-	WORD  $0x4fb511e9 // fmla v9.4s, v15.4s, v21.s[1]
-	WORD  $0x4fb5120a // fmla v10.4s, v16.4s, v21.s[1]
-	WORD  $0x4fb5122b // fmla v11.4s, v17.4s, v21.s[1]
-	WORD  $0x4fb611ec // fmla v12.4s, v15.4s, v22.s[1]
-	WORD  $0x4fb6120d // fmla v13.4s, v16.4s, v22.s[1]
-	WORD  $0x4fb6122e // fmla v14.4s, v17.4s, v22.s[1]
-	FMOVQ 96(R3), F15
-	FMOVQ 112(R3), F16
-	FMOVQ 128(R3), F17
-	PRFM  896(R3), PLDL1KEEP
-	WORD  $0x4f9219e0 // fmla v0.4s, v15.4s, v18.s[2]
-	WORD  $0x4f921a01 // fmla v1.4s, v16.4s, v18.s[2]
-	WORD  $0x4f921a22 // fmla v2.4s, v17.4s, v18.s[2]
-	WORD  $0x4f9319e3 // fmla v3.4s, v15.4s, v19.s[2]
-	WORD  $0x4f931a04 // fmla v4.4s, v16.4s, v19.s[2]
-	WORD  $0x4f931a25 // fmla v5.4s, v17.4s, v19.s[2]
-	WORD  $0x4f9419e6 // fmla v6.4s, v15.4s, v20.s[2]
-	WORD  $0x4f941a07 // fmla v7.4s, v16.4s, v20.s[2]
-	WORD  $0x4f941a28 // fmla v8.4s, v17.4s, v20.s[2]
-	WORD  $0x4f9519e9 // fmla v9.4s, v15.4s, v21.s[2]
-	WORD  $0x4f951a0a // fmla v10.4s, v16.4s, v21.s[2]
-	WORD  $0x4f951a2b // fmla v11.4s, v17.4s, v21.s[2]
-	WORD  $0x4f9619ec // fmla v12.4s, v15.4s, v22.s[2]
-	WORD  $0x4f961a0d // fmla v13.4s, v16.4s, v22.s[2]
-	WORD  $0x4f961a2e // fmla v14.4s, v17.4s, v22.s[2]
-	FMOVQ 144(R3), F15
-	FMOVQ 160(R3), F16
-	FMOVQ 176(R3), F17
-	WORD  $0x4fb219e0 // fmla v0.4s, v15.4s, v18.s[3]
-	WORD  $0x4fb21a01 // fmla v1.4s, v16.4s, v18.s[3]
-	WORD  $0x4fb21a22 // fmla v2.4s, v17.4s, v18.s[3]
-	WORD  $0x4fb319e3 // fmla v3.4s, v15.4s, v19.s[3]
-	WORD  $0x4fb31a04 // fmla v4.4s, v16.4s, v19.s[3]
-	WORD  $0x4fb31a25 // fmla v5.4s, v17.4s, v19.s[3]
-	WORD  $0x4fb419e6 // fmla v6.4s, v15.4s, v20.s[3]
-	WORD  $0x4fb41a07 // fmla v7.4s, v16.4s, v20.s[3]
-	WORD  $0x4fb41a28 // fmla v8.4s, v17.4s, v20.s[3]
-	WORD  $0x4fb519e9 // fmla v9.4s, v15.4s, v21.s[3]
-	WORD  $0x4fb51a0a // fmla v10.4s, v16.4s, v21.s[3]
-	WORD  $0x4fb51a2b // fmla v11.4s, v17.4s, v21.s[3]
-	WORD  $0x4fb619ec // fmla v12.4s, v15.4s, v22.s[3]
-	WORD  $0x4fb61a0d // fmla v13.4s, v16.4s, v22.s[3]
-	WORD  $0x4fb61a2e // fmla v14.4s, v17.4s, v22.s[3]
-	ADD   $16, R11, R11
-	ADD   $16, R10, R10
-	ADD   $192, R3, R3
-	SUBS  $4, R6, R6
-	BGE   farchannels5x3
+	FMOVQ   (R11), F18
+	WORD    $0x3ce76973 // ldr q19, [x11, x7]
+	WORD    $0x3ce86974 // ldr q20, [x11, x8]
+	WORD    $0x3ce96975 // ldr q21, [x11, x9]
+	FMOVQ.P 16(R10), F22
+	FLDPQ   (R3), (F15, F16)
+	FMOVQ   32(R3), F17
+	PRFM    768(R3), PLDL1KEEP
+	WORD    $0x4f9211e0 // fmla v0.4s, v15.4s, v18.s[0]
+	WORD    $0x4f921201 // fmla v1.4s, v16.4s, v18.s[0]
+	WORD    $0x4f921222 // fmla v2.4s, v17.4s, v18.s[0]
+	WORD    $0x4f9311e3 // fmla v3.4s, v15.4s, v19.s[0]
+	WORD    $0x4f931204 // fmla v4.4s, v16.4s, v19.s[0]
+	WORD    $0x4f931225 // fmla v5.4s, v17.4s, v19.s[0]
+	WORD    $0x4f9411e6 // fmla v6.4s, v15.4s, v20.s[0]
+	WORD    $0x4f941207 // fmla v7.4s, v16.4s, v20.s[0]
+	WORD    $0x4f941228 // fmla v8.4s, v17.4s, v20.s[0]
+	WORD    $0x4f9511e9 // fmla v9.4s, v15.4s, v21.s[0]
+	WORD    $0x4f95120a // fmla v10.4s, v16.4s, v21.s[0]
+	WORD    $0x4f95122b // fmla v11.4s, v17.4s, v21.s[0]
+	WORD    $0x4f9611ec // fmla v12.4s, v15.4s, v22.s[0]
+	WORD    $0x4f96120d // fmla v13.4s, v16.4s, v22.s[0]
+	WORD    $0x4f96122e // fmla v14.4s, v17.4s, v22.s[0]
+	FLDPQ   48(R3), (F15, F16)
+	FMOVQ   80(R3), F17
+	PRFM    832(R3), PLDL1KEEP
+	WORD    $0x4fb211e0 // fmla v0.4s, v15.4s, v18.s[1]
+	WORD    $0x4fb21201 // fmla v1.4s, v16.4s, v18.s[1]
+	WORD    $0x4fb21222 // fmla v2.4s, v17.4s, v18.s[1]
+	WORD    $0x4fb311e3 // fmla v3.4s, v15.4s, v19.s[1]
+	WORD    $0x4fb31204 // fmla v4.4s, v16.4s, v19.s[1]
+	WORD    $0x4fb31225 // fmla v5.4s, v17.4s, v19.s[1]
+	WORD    $0x4fb411e6 // fmla v6.4s, v15.4s, v20.s[1]
+	WORD    $0x4fb41207 // fmla v7.4s, v16.4s, v20.s[1]
+	WORD    $0x4fb41228 // fmla v8.4s, v17.4s, v20.s[1]
+	WORD    $0x4fb511e9 // fmla v9.4s, v15.4s, v21.s[1]
+	WORD    $0x4fb5120a // fmla v10.4s, v16.4s, v21.s[1]
+	WORD    $0x4fb5122b // fmla v11.4s, v17.4s, v21.s[1]
+	WORD    $0x4fb611ec // fmla v12.4s, v15.4s, v22.s[1]
+	WORD    $0x4fb6120d // fmla v13.4s, v16.4s, v22.s[1]
+	WORD    $0x4fb6122e // fmla v14.4s, v17.4s, v22.s[1]
+	FLDPQ   96(R3), (F15, F16)
+	FMOVQ   128(R3), F17
+	PRFM    896(R3), PLDL1KEEP
+	WORD    $0x4f9219e0 // fmla v0.4s, v15.4s, v18.s[2]
+	WORD    $0x4f921a01 // fmla v1.4s, v16.4s, v18.s[2]
+	WORD    $0x4f921a22 // fmla v2.4s, v17.4s, v18.s[2]
+	WORD    $0x4f9319e3 // fmla v3.4s, v15.4s, v19.s[2]
+	WORD    $0x4f931a04 // fmla v4.4s, v16.4s, v19.s[2]
+	WORD    $0x4f931a25 // fmla v5.4s, v17.4s, v19.s[2]
+	WORD    $0x4f9419e6 // fmla v6.4s, v15.4s, v20.s[2]
+	WORD    $0x4f941a07 // fmla v7.4s, v16.4s, v20.s[2]
+	WORD    $0x4f941a28 // fmla v8.4s, v17.4s, v20.s[2]
+	WORD    $0x4f9519e9 // fmla v9.4s, v15.4s, v21.s[2]
+	WORD    $0x4f951a0a // fmla v10.4s, v16.4s, v21.s[2]
+	WORD    $0x4f951a2b // fmla v11.4s, v17.4s, v21.s[2]
+	WORD    $0x4f9619ec // fmla v12.4s, v15.4s, v22.s[2]
+	WORD    $0x4f961a0d // fmla v13.4s, v16.4s, v22.s[2]
+	WORD    $0x4f961a2e // fmla v14.4s, v17.4s, v22.s[2]
+	FLDPQ   144(R3), (F15, F16)
+	FMOVQ   176(R3), F17
+	WORD    $0x4fb219e0 // fmla v0.4s, v15.4s, v18.s[3]
+	WORD    $0x4fb21a01 // fmla v1.4s, v16.4s, v18.s[3]
+	WORD    $0x4fb21a22 // fmla v2.4s, v17.4s, v18.s[3]
+	WORD    $0x4fb319e3 // fmla v3.4s, v15.4s, v19.s[3]
+	WORD    $0x4fb31a04 // fmla v4.4s, v16.4s, v19.s[3]
+	WORD    $0x4fb31a25 // fmla v5.4s, v17.4s, v19.s[3]
+	WORD    $0x4fb419e6 // fmla v6.4s, v15.4s, v20.s[3]
+	WORD    $0x4fb41a07 // fmla v7.4s, v16.4s, v20.s[3]
+	WORD    $0x4fb41a28 // fmla v8.4s, v17.4s, v20.s[3]
+	WORD    $0x4fb519e9 // fmla v9.4s, v15.4s, v21.s[3]
+	WORD    $0x4fb51a0a // fmla v10.4s, v16.4s, v21.s[3]
+	WORD    $0x4fb51a2b // fmla v11.4s, v17.4s, v21.s[3]
+	WORD    $0x4fb619ec // fmla v12.4s, v15.4s, v22.s[3]
+	WORD    $0x4fb61a0d // fmla v13.4s, v16.4s, v22.s[3]
+	WORD    $0x4fb61a2e // fmla v14.4s, v17.4s, v22.s[3]
+	ADD     $16, R11, R11
+	ADD     $192, R3, R3
+	SUBS    $4, R6, R6
+	BGE     farchannels5x3
 
 farrest5x3:
 	ADDS $4, R6, R6
 	BEQ  farnext5x3
 
 farchannel5x3:
-	FMOVQ (R3), F15
-	FMOVQ 16(R3), F16
-	FMOVQ 32(R3), F17
-	PRFM  768(R3), PLDL1KEEP
-	FMOVS (R11), F18
-	WORD  $0x4f9211e0 // fmla v0.4s, v15.4s, v18.s[0]
-	WORD  $0x4f921201 // fmla v1.4s, v16.4s, v18.s[0]
-	WORD  $0x4f921222 // fmla v2.4s, v17.4s, v18.s[0]
-	FMOVS (R11)(R7), F18
-	WORD  $0x4f9211e3 // fmla v3.4s, v15.4s, v18.s[0]
-	WORD  $0x4f921204 // fmla v4.4s, v16.4s, v18.s[0]
-	WORD  $0x4f921225 // fmla v5.4s, v17.4s, v18.s[0]
-	FMOVS (R11)(R8), F18
-	WORD  $0x4f9211e6 // fmla v6.4s, v15.4s, v18.s[0]
-	WORD  $0x4f921207 // fmla v7.4s, v16.4s, v18.s[0]
-	WORD  $0x4f921228 // fmla v8.4s, v17.4s, v18.s[0]
-	FMOVS (R11)(R9), F18
-	WORD  $0x4f9211e9 // fmla v9.4s, v15.4s, v18.s[0]
-	WORD  $0x4f92120a // fmla v10.4s, v16.4s, v18.s[0]
-	WORD  $0x4f92122b // fmla v11.4s, v17.4s, v18.s[0]
-	FMOVS (R10), F18
-	WORD  $0x4f9211ec // fmla v12.4s, v15.4s, v18.s[0]
-	WORD  $0x4f92120d // fmla v13.4s, v16.4s, v18.s[0]
-	WORD  $0x4f92122e // fmla v14.4s, v17.4s, v18.s[0]
-	ADD   $4, R11, R11
-	ADD   $4, R10, R10
-	ADD   $48, R3, R3
-	SUBS  $1, R6, R6
-	BNE   farchannel5x3
+	FLDPQ   (R3), (F15, F16)
+	FMOVQ   32(R3), F17
+	PRFM    768(R3), PLDL1KEEP
+	FMOVS   (R11), F18
+	WORD    $0x4f9211e0 // fmla v0.4s, v15.4s, v18.s[0]
+	WORD    $0x4f921201 // fmla v1.4s, v16.4s, v18.s[0]
+	WORD    $0x4f921222 // fmla v2.4s, v17.4s, v18.s[0]
+	FMOVS   (R11)(R7), F18
+	WORD    $0x4f9211e3 // fmla v3.4s, v15.4s, v18.s[0]
+	WORD    $0x4f921204 // fmla v4.4s, v16.4s, v18.s[0]
+	WORD    $0x4f921225 // fmla v5.4s, v17.4s, v18.s[0]
+	FMOVS   (R11)(R8), F18
+	WORD    $0x4f9211e6 // fmla v6.4s, v15.4s, v18.s[0]
+	WORD    $0x4f921207 // fmla v7.4s, v16.4s, v18.s[0]
+	WORD    $0x4f921228 // fmla v8.4s, v17.4s, v18.s[0]
+	FMOVS   (R11)(R9), F18
+	WORD    $0x4f9211e9 // fmla v9.4s, v15.4s, v18.s[0]
+	WORD    $0x4f92120a // fmla v10.4s, v16.4s, v18.s[0]
+	WORD    $0x4f92122b // fmla v11.4s, v17.4s, v18.s[0]
+	FMOVS.P 4(R10), F18
+	WORD    $0x4f9211ec // fmla v12.4s, v15.4s, v18.s[0]
+	WORD    $0x4f92120d // fmla v13.4s, v16.4s, v18.s[0]
+	WORD    $0x4f92122e // fmla v14.4s, v17.4s, v18.s[0]
+	ADD     $4, R11, R11
+	ADD     $48, R3, R3
+	SUBS    $1, R6, R6
+	BNE     farchannel5x3
 
 farnext5x3:
 	ADD  $8, R1, R1
@@ -14171,8 +13692,7 @@ again5x3end:
 tile6x3:
 again6x3:
 	MOVD  bias+104(FP), R0
-	FMOVQ (R0), F0
-	FMOVQ 16(R0), F1
+	FLDPQ (R0), (F0, F1)
 	FMOVQ 32(R0), F2
 	VORR  V0.B16, V0.B16, V3.B16
 	VORR  V1.B16, V1.B16, V4.B16
@@ -14206,14 +13726,10 @@ neartap6x3:
 	BLT  nearrest6x3
 
 nearchannels6x3:
-	FMOVQ (R7), F21
-	FMOVQ 16(R7), F22
-	FMOVQ 32(R7), F23
-	FMOVQ 48(R7), F24
-	FMOVQ 64(R7), F25
-	FMOVQ 80(R7), F26
-	FMOVQ (R3), F18
-	FMOVQ 16(R3), F19
+	FLDPQ (R7), (F21, F22)
+	FLDPQ 32(R7), (F23, F24)
+	FLDPQ 64(R7), (F25, F26)
+	FLDPQ (R3), (F18, F19)
 	FMOVQ 32(R3), F20
 	PRFM  768(R3), PLDL1KEEP
 	WORD  $0x4f951240 // fmla v0.4s, v18.4s, v21.s[0]
@@ -14234,8 +13750,7 @@ nearchannels6x3:
 	WORD  $0x4f9a124f // fmla v15.4s, v18.4s, v26.s[0]
 	WORD  $0x4f9a1270 // fmla v16.4s, v19.4s, v26.s[0]
 	WORD  $0x4f9a1291 // fmla v17.4s, v20.4s, v26.s[0]
-	FMOVQ 48(R3), F18
-	FMOVQ 64(R3), F19
+	FLDPQ 48(R3), (F18, F19)
 	FMOVQ 80(R3), F20
 	PRFM  832(R3), PLDL1KEEP
 	WORD  $0x4fb51240 // fmla v0.4s, v18.4s, v21.s[1]
@@ -14256,8 +13771,7 @@ nearchannels6x3:
 	WORD  $0x4fba124f // fmla v15.4s, v18.4s, v26.s[1]
 	WORD  $0x4fba1270 // fmla v16.4s, v19.4s, v26.s[1]
 	WORD  $0x4fba1291 // fmla v17.4s, v20.4s, v26.s[1]
-	FMOVQ 96(R3), F18
-	FMOVQ 112(R3), F19
+	FLDPQ 96(R3), (F18, F19)
 	FMOVQ 128(R3), F20
 	PRFM  896(R3), PLDL1KEEP
 	WORD  $0x4f951a40 // fmla v0.4s, v18.4s, v21.s[2]
@@ -14278,8 +13792,7 @@ nearchannels6x3:
 	WORD  $0x4f9a1a4f // fmla v15.4s, v18.4s, v26.s[2]
 	WORD  $0x4f9a1a70 // fmla v16.4s, v19.4s, v26.s[2]
 	WORD  $0x4f9a1a91 // fmla v17.4s, v20.4s, v26.s[2]
-	FMOVQ 144(R3), F18
-	FMOVQ 160(R3), F19
+	FLDPQ 144(R3), (F18, F19)
 	FMOVQ 176(R3), F20
 	WORD  $0x4fb51a40 // fmla v0.4s, v18.4s, v21.s[3]
 	WORD  $0x4fb51a61 // fmla v1.4s, v19.4s, v21.s[3]
@@ -14309,8 +13822,7 @@ nearrest6x3:
 	BEQ  nearnext6x3
 
 nearchannel6x3:
-	FMOVQ (R3), F18
-	FMOVQ 16(R3), F19
+	FLDPQ (R3), (F18, F19)
 	FMOVQ 32(R3), F20
 	PRFM  768(R3), PLDL1KEEP
 	FMOVS (R7), F21
@@ -14368,8 +13880,7 @@ farchannels6x3:
 	WORD  $0x3ce96978 // ldr q24, [x11, x9]
 	FMOVQ (R10), F25
 	WORD  $0x3ce7695a // ldr q26, [x10, x7]
-	FMOVQ (R3), F18
-	FMOVQ 16(R3), F19
+	FLDPQ (R3), (F18, F19)
 	FMOVQ 32(R3), F20
 	PRFM  768(R3), PLDL1KEEP
 	WORD  $0x4f951240 // fmla v0.4s, v18.4s, v21.s[0]
@@ -14390,8 +13901,7 @@ farchannels6x3:
 	WORD  $0x4f9a124f // fmla v15.4s, v18.4s, v26.s[0]
 	WORD  $0x4f9a1270 // fmla v16.4s, v19.4s, v26.s[0]
 	WORD  $0x4f9a1291 // fmla v17.4s, v20.4s, v26.s[0]
-	FMOVQ 48(R3), F18
-	FMOVQ 64(R3), F19
+	FLDPQ 48(R3), (F18, F19)
 	FMOVQ 80(R3), F20
 	PRFM  832(R3), PLDL1KEEP
 	WORD  $0x4fb51240 // fmla v0.4s, v18.4s, v21.s[1]
@@ -14412,8 +13922,7 @@ farchannels6x3:
 	WORD  $0x4fba124f // fmla v15.4s, v18.4s, v26.s[1]
 	WORD  $0x4fba1270 // fmla v16.4s, v19.4s, v26.s[1]
 	WORD  $0x4fba1291 // fmla v17.4s, v20.4s, v26.s[1]
-	FMOVQ 96(R3), F18
-	FMOVQ 112(R3), F19
+	FLDPQ 96(R3), (F18, F19)
 	FMOVQ 128(R3), F20
 	PRFM  896(R3), PLDL1KEEP
 	WORD  $0x4f951a40 // fmla v0.4s, v18.4s, v21.s[2]
@@ -14434,8 +13943,7 @@ farchannels6x3:
 	WORD  $0x4f9a1a4f // fmla v15.4s, v18.4s, v26.s[2]
 	WORD  $0x4f9a1a70 // fmla v16.4s, v19.4s, v26.s[2]
 	WORD  $0x4f9a1a91 // fmla v17.4s, v20.4s, v26.s[2]
-	FMOVQ 144(R3), F18
-	FMOVQ 160(R3), F19
+	FLDPQ 144(R3), (F18, F19)
 	FMOVQ 176(R3), F20
 	WORD  $0x4fb51a40 // fmla v0.4s, v18.4s, v21.s[3]
 	WORD  $0x4fb51a61 // fmla v1.4s, v19.4s, v21.s[3]
@@ -14466,8 +13974,7 @@ farrest6x3:
 	BEQ  farnext6x3
 
 farchannel6x3:
-	FMOVQ (R3), F18
-	FMOVQ 16(R3), F19
+	FLDPQ (R3), (F18, F19)
 	FMOVQ 32(R3), F20
 	PRFM  768(R3), PLDL1KEEP
 	FMOVS (R11), F21
@@ -14677,8 +14184,7 @@ again6x3end:
 tile7x3:
 again7x3:
 	MOVD  bias+104(FP), R0
-	FMOVQ (R0), F0
-	FMOVQ 16(R0), F1
+	FLDPQ (R0), (F0, F1)
 	FMOVQ 32(R0), F2
 	VORR  V0.B16, V0.B16, V3.B16
 	VORR  V1.B16, V1.B16, V4.B16
@@ -14715,15 +14221,11 @@ neartap7x3:
 	BLT  nearrest7x3
 
 nearchannels7x3:
-	FMOVQ (R7), F24
-	FMOVQ 16(R7), F25
-	FMOVQ 32(R7), F26
-	FMOVQ 48(R7), F27
-	FMOVQ 64(R7), F28
-	FMOVQ 80(R7), F29
+	FLDPQ (R7), (F24, F25)
+	FLDPQ 32(R7), (F26, F27)
+	FLDPQ 64(R7), (F28, F29)
 	FMOVQ 96(R7), F30
-	FMOVQ (R3), F21
-	FMOVQ 16(R3), F22
+	FLDPQ (R3), (F21, F22)
 	FMOVQ 32(R3), F23
 	PRFM  768(R3), PLDL1KEEP
 	WORD  $0x4f9812a0 // fmla v0.4s, v21.4s, v24.s[0]
@@ -14747,8 +14249,7 @@ nearchannels7x3:
 	WORD  $0x4f9e12b2 // fmla v18.4s, v21.4s, v30.s[0]
 	WORD  $0x4f9e12d3 // fmla v19.4s, v22.4s, v30.s[0]
 	WORD  $0x4f9e12f4 // fmla v20.4s, v23.4s, v30.s[0]
-	FMOVQ 48(R3), F21
-	FMOVQ 64(R3), F22
+	FLDPQ 48(R3), (F21, F22)
 	FMOVQ 80(R3), F23
 	PRFM  832(R3), PLDL1KEEP
 	WORD  $0x4fb812a0 // fmla v0.4s, v21.4s, v24.s[1]
@@ -14772,8 +14273,7 @@ nearchannels7x3:
 	WORD  $0x4fbe12b2 // fmla v18.4s, v21.4s, v30.s[1]
 	WORD  $0x4fbe12d3 // fmla v19.4s, v22.4s, v30.s[1]
 	WORD  $0x4fbe12f4 // fmla v20.4s, v23.4s, v30.s[1]
-	FMOVQ 96(R3), F21
-	FMOVQ 112(R3), F22
+	FLDPQ 96(R3), (F21, F22)
 	FMOVQ 128(R3), F23
 	PRFM  896(R3), PLDL1KEEP
 	WORD  $0x4f981aa0 // fmla v0.4s, v21.4s, v24.s[2]
@@ -14797,8 +14297,7 @@ nearchannels7x3:
 	WORD  $0x4f9e1ab2 // fmla v18.4s, v21.4s, v30.s[2]
 	WORD  $0x4f9e1ad3 // fmla v19.4s, v22.4s, v30.s[2]
 	WORD  $0x4f9e1af4 // fmla v20.4s, v23.4s, v30.s[2]
-	FMOVQ 144(R3), F21
-	FMOVQ 160(R3), F22
+	FLDPQ 144(R3), (F21, F22)
 	FMOVQ 176(R3), F23
 	WORD  $0x4fb81aa0 // fmla v0.4s, v21.4s, v24.s[3]
 	WORD  $0x4fb81ac1 // fmla v1.4s, v22.4s, v24.s[3]
@@ -14831,8 +14330,7 @@ nearrest7x3:
 	BEQ  nearnext7x3
 
 nearchannel7x3:
-	FMOVQ (R3), F21
-	FMOVQ 16(R3), F22
+	FLDPQ (R3), (F21, F22)
 	FMOVQ 32(R3), F23
 	PRFM  768(R3), PLDL1KEEP
 	FMOVS (R7), F24
@@ -14895,8 +14393,7 @@ farchannels7x3:
 	FMOVQ (R10), F28
 	WORD  $0x3ce7695d // ldr q29, [x10, x7]
 	WORD  $0x3ce8695e // ldr q30, [x10, x8]
-	FMOVQ (R3), F21
-	FMOVQ 16(R3), F22
+	FLDPQ (R3), (F21, F22)
 	FMOVQ 32(R3), F23
 	PRFM  768(R3), PLDL1KEEP
 	WORD  $0x4f9812a0 // fmla v0.4s, v21.4s, v24.s[0]
@@ -14920,8 +14417,7 @@ farchannels7x3:
 	WORD  $0x4f9e12b2 // fmla v18.4s, v21.4s, v30.s[0]
 	WORD  $0x4f9e12d3 // fmla v19.4s, v22.4s, v30.s[0]
 	WORD  $0x4f9e12f4 // fmla v20.4s, v23.4s, v30.s[0]
-	FMOVQ 48(R3), F21
-	FMOVQ 64(R3), F22
+	FLDPQ 48(R3), (F21, F22)
 	FMOVQ 80(R3), F23
 	PRFM  832(R3), PLDL1KEEP
 	WORD  $0x4fb812a0 // fmla v0.4s, v21.4s, v24.s[1]
@@ -14945,8 +14441,7 @@ farchannels7x3:
 	WORD  $0x4fbe12b2 // fmla v18.4s, v21.4s, v30.s[1]
 	WORD  $0x4fbe12d3 // fmla v19.4s, v22.4s, v30.s[1]
 	WORD  $0x4fbe12f4 // fmla v20.4s, v23.4s, v30.s[1]
-	FMOVQ 96(R3), F21
-	FMOVQ 112(R3), F22
+	FLDPQ 96(R3), (F21, F22)
 	FMOVQ 128(R3), F23
 	PRFM  896(R3), PLDL1KEEP
 	WORD  $0x4f981aa0 // fmla v0.4s, v21.4s, v24.s[2]
@@ -14970,8 +14465,7 @@ farchannels7x3:
 	WORD  $0x4f9e1ab2 // fmla v18.4s, v21.4s, v30.s[2]
 	WORD  $0x4f9e1ad3 // fmla v19.4s, v22.4s, v30.s[2]
 	WORD  $0x4f9e1af4 // fmla v20.4s, v23.4s, v30.s[2]
-	FMOVQ 144(R3), F21
-	FMOVQ 160(R3), F22
+	FLDPQ 144(R3), (F21, F22)
 	FMOVQ 176(R3), F23
 	WORD  $0x4fb81aa0 // fmla v0.4s, v21.4s, v24.s[3]
 	WORD  $0x4fb81ac1 // fmla v1.4s, v22.4s, v24.s[3]
@@ -15005,8 +14499,7 @@ farrest7x3:
 	BEQ  farnext7x3
 
 farchannel7x3:
-	FMOVQ (R3), F21
-	FMOVQ 16(R3), F22
+	FLDPQ (R3), (F21, F22)
 	FMOVQ 32(R3), F23
 	PRFM  768(R3), PLDL1KEEP
 	FMOVS (R11), F24
@@ -15260,8 +14753,7 @@ vectors2:
 
 again1x2:
 	MOVD  bias+104(FP), R0
-	FMOVQ (R0), F0
-	FMOVQ 16(R0), F1
+	FLDPQ (R0), (F0, F1)
 	MOVD  x+40(FP), R0
 	MOVD  taps+80(FP), R1
 	MOVD  n+88(FP), R2
@@ -15277,45 +14769,38 @@ neartap1x2:
 	BLT  nearrest1x2
 
 nearchannels1x2:
-	FMOVQ (R7), F4
-	FMOVQ (R3), F2
-	FMOVQ 16(R3), F3
-	PRFM  512(R3), PLDL1KEEP
-	WORD  $0x4f841040 // fmla v0.4s, v2.4s, v4.s[0]
-	WORD  $0x4f841061 // fmla v1.4s, v3.4s, v4.s[0]
-	FMOVQ 32(R3), F2
-	FMOVQ 48(R3), F3
-	WORD  $0x4fa41040 // fmla v0.4s, v2.4s, v4.s[1]
-	WORD  $0x4fa41061 // fmla v1.4s, v3.4s, v4.s[1]
-	FMOVQ 64(R3), F2
-	FMOVQ 80(R3), F3
-	PRFM  576(R3), PLDL1KEEP
-	WORD  $0x4f841840 // fmla v0.4s, v2.4s, v4.s[2]
-	WORD  $0x4f841861 // fmla v1.4s, v3.4s, v4.s[2]
-	FMOVQ 96(R3), F2
-	FMOVQ 112(R3), F3
-	WORD  $0x4fa41840 // fmla v0.4s, v2.4s, v4.s[3]
-	WORD  $0x4fa41861 // fmla v1.4s, v3.4s, v4.s[3]
-	ADD   $16, R7, R7
-	ADD   $128, R3, R3
-	SUBS  $4, R6, R6
-	BGE   nearchannels1x2
+	FMOVQ.P 16(R7), F4
+	FLDPQ   (R3), (F2, F3)
+	PRFM    512(R3), PLDL1KEEP
+	WORD    $0x4f841040 // fmla v0.4s, v2.4s, v4.s[0]
+	WORD    $0x4f841061 // fmla v1.4s, v3.4s, v4.s[0]
+	FLDPQ   32(R3), (F2, F3)
+	WORD    $0x4fa41040 // fmla v0.4s, v2.4s, v4.s[1]
+	WORD    $0x4fa41061 // fmla v1.4s, v3.4s, v4.s[1]
+	FLDPQ   64(R3), (F2, F3)
+	PRFM    576(R3), PLDL1KEEP
+	WORD    $0x4f841840 // fmla v0.4s, v2.4s, v4.s[2]
+	WORD    $0x4f841861 // fmla v1.4s, v3.4s, v4.s[2]
+	FLDPQ   96(R3), (F2, F3)
+	WORD    $0x4fa41840 // fmla v0.4s, v2.4s, v4.s[3]
+	WORD    $0x4fa41861 // fmla v1.4s, v3.4s, v4.s[3]
+	ADD     $128, R3, R3
+	SUBS    $4, R6, R6
+	BGE     nearchannels1x2
 
 nearrest1x2:
 	ADDS $4, R6, R6
 	BEQ  nearnext1x2
 
 nearchannel1x2:
-	FMOVQ (R3), F2
-	FMOVQ 16(R3), F3
-	PRFM  512(R3), PLDL1KEEP
-	FMOVS (R7), F4
-	WORD  $0x4f841040 // fmla v0.4s, v2.4s, v4.s[0]
-	WORD  $0x4f841061 // fmla v1.4s, v3.4s, v4.s[0]
-	ADD   $4, R7, R7
-	ADD   $32, R3, R3
-	SUBS  $1, R6, R6
-	BNE   nearchannel1x2
+	FLDPQ   (R3), (F2, F3)
+	PRFM    512(R3), PLDL1KEEP
+	FMOVS.P 4(R7), F4
+	WORD    $0x4f841040 // fmla v0.4s, v2.4s, v4.s[0]
+	WORD    $0x4f841061 // fmla v1.4s, v3.4s, v4.s[0]
+	ADD     $32, R3, R3
+	SUBS    $1, R6, R6
+	BNE     nearchannel1x2
 
 nearnext1x2:
 	ADD   $8, R1, R1
@@ -15378,8 +14863,7 @@ again1x2end:
 tile2x2:
 again2x2:
 	MOVD  bias+104(FP), R0
-	FMOVQ (R0), F0
-	FMOVQ 16(R0), F1
+	FLDPQ (R0), (F0, F1)
 	VORR  V0.B16, V0.B16, V2.B16
 	VORR  V1.B16, V1.B16, V3.B16
 	MOVD  x+40(FP), R0
@@ -15399,46 +14883,39 @@ neartap2x2:
 	BLT  nearrest2x2
 
 nearchannels2x2:
-	FMOVQ (R7), F6
-	FMOVQ 16(R7), F7
-	FMOVQ (R3), F4
-	FMOVQ 16(R3), F5
-	PRFM  512(R3), PLDL1KEEP
-	WORD  $0x4f861080 // fmla v0.4s, v4.4s, v6.s[0]
-	WORD  $0x4f8610a1 // fmla v1.4s, v5.4s, v6.s[0]
-	WORD  $0x4f871082 // fmla v2.4s, v4.4s, v7.s[0]
-	WORD  $0x4f8710a3 // fmla v3.4s, v5.4s, v7.s[0]
-	FMOVQ 32(R3), F4
-	FMOVQ 48(R3), F5
-	WORD  $0x4fa61080 // fmla v0.4s, v4.4s, v6.s[1]
-	WORD  $0x4fa610a1 // fmla v1.4s, v5.4s, v6.s[1]
-	WORD  $0x4fa71082 // fmla v2.4s, v4.4s, v7.s[1]
-	WORD  $0x4fa710a3 // fmla v3.4s, v5.4s, v7.s[1]
-	FMOVQ 64(R3), F4
-	FMOVQ 80(R3), F5
-	PRFM  576(R3), PLDL1KEEP
-	WORD  $0x4f861880 // fmla v0.4s, v4.4s, v6.s[2]
-	WORD  $0x4f8618a1 // fmla v1.4s, v5.4s, v6.s[2]
-	WORD  $0x4f871882 // fmla v2.4s, v4.4s, v7.s[2]
-	WORD  $0x4f8718a3 // fmla v3.4s, v5.4s, v7.s[2]
-	FMOVQ 96(R3), F4
-	FMOVQ 112(R3), F5
-	WORD  $0x4fa61880 // fmla v0.4s, v4.4s, v6.s[3]
-	WORD  $0x4fa618a1 // fmla v1.4s, v5.4s, v6.s[3]
-	WORD  $0x4fa71882 // fmla v2.4s, v4.4s, v7.s[3]
-	WORD  $0x4fa718a3 // fmla v3.4s, v5.4s, v7.s[3]
-	ADD   $16, R7, R7
-	ADD   $128, R3, R3
-	SUBS  $4, R6, R6
-	BGE   nearchannels2x2
+	FLDPQ.P 16(R7), (F6, F7)
+	FLDPQ   (R3), (F4, F5)
+	PRFM    512(R3), PLDL1KEEP
+	WORD    $0x4f861080 // fmla v0.4s, v4.4s, v6.s[0]
+	WORD    $0x4f8610a1 // fmla v1.4s, v5.4s, v6.s[0]
+	WORD    $0x4f871082 // fmla v2.4s, v4.4s, v7.s[0]
+	WORD    $0x4f8710a3 // fmla v3.4s, v5.4s, v7.s[0]
+	FLDPQ   32(R3), (F4, F5)
+	WORD    $0x4fa61080 // fmla v0.4s, v4.4s, v6.s[1]
+	WORD    $0x4fa610a1 // fmla v1.4s, v5.4s, v6.s[1]
+	WORD    $0x4fa71082 // fmla v2.4s, v4.4s, v7.s[1]
+	WORD    $0x4fa710a3 // fmla v3.4s, v5.4s, v7.s[1]
+	FLDPQ   64(R3), (F4, F5)
+	PRFM    576(R3), PLDL1KEEP
+	WORD    $0x4f861880 // fmla v0.4s, v4.4s, v6.s[2]
+	WORD    $0x4f8618a1 // fmla v1.4s, v5.4s, v6.s[2]
+	WORD    $0x4f871882 // fmla v2.4s, v4.4s, v7.s[2]
+	WORD    $0x4f8718a3 // fmla v3.4s, v5.4s, v7.s[2]
+	FLDPQ   96(R3), (F4, F5)
+	WORD    $0x4fa61880 // fmla v0.4s, v4.4s, v6.s[3]
+	WORD    $0x4fa618a1 // fmla v1.4s, v5.4s, v6.s[3]
+	WORD    $0x4fa71882 // fmla v2.4s, v4.4s, v7.s[3]
+	WORD    $0x4fa718a3 // fmla v3.4s, v5.4s, v7.s[3]
+	ADD     $128, R3, R3
+	SUBS    $4, R6, R6
+	BGE     nearchannels2x2
 
 nearrest2x2:
 	ADDS $4, R6, R6
 	BEQ  nearnext2x2
 
 nearchannel2x2:
-	FMOVQ (R3), F4
-	FMOVQ 16(R3), F5
+	FLDPQ (R3), (F4, F5)
 	PRFM  512(R3), PLDL1KEEP
 	FMOVS (R7), F6
 	WORD  $0x4f861080 // fmla v0.4s, v4.4s, v6.s[0]
@@ -15468,28 +14945,24 @@ fartap2x2:
 farchannels2x2:
 	FMOVQ (R8), F6
 	WORD  $0x3ce76907 // ldr q7, [x8, x7]
-	FMOVQ (R3), F4
-	FMOVQ 16(R3), F5
+	FLDPQ (R3), (F4, F5)
 	PRFM  512(R3), PLDL1KEEP
 	WORD  $0x4f861080 // fmla v0.4s, v4.4s, v6.s[0]
 	WORD  $0x4f8610a1 // fmla v1.4s, v5.4s, v6.s[0]
 	WORD  $0x4f871082 // fmla v2.4s, v4.4s, v7.s[0]
 	WORD  $0x4f8710a3 // fmla v3.4s, v5.4s, v7.s[0]
-	FMOVQ 32(R3), F4
-	FMOVQ 48(R3), F5
+	FLDPQ 32(R3), (F4, F5)
 	WORD  $0x4fa61080 // fmla v0.4s, v4.4s, v6.s[1]
 	WORD  $0x4fa610a1 // fmla v1.4s, v5.4s, v6.s[1]
 	WORD  $0x4fa71082 // fmla v2.4s, v4.4s, v7.s[1]
 	WORD  $0x4fa710a3 // fmla v3.4s, v5.4s, v7.s[1]
-	FMOVQ 64(R3), F4
-	FMOVQ 80(R3), F5
+	FLDPQ 64(R3), (F4, F5)
 	PRFM  576(R3), PLDL1KEEP
 	WORD  $0x4f861880 // fmla v0.4s, v4.4s, v6.s[2]
 	WORD  $0x4f8618a1 // fmla v1.4s, v5.4s, v6.s[2]
 	WORD  $0x4f871882 // fmla v2.4s, v4.4s, v7.s[2]
 	WORD  $0x4f8718a3 // fmla v3.4s, v5.4s, v7.s[2]
-	FMOVQ 96(R3), F4
-	FMOVQ 112(R3), F5
+	FLDPQ 96(R3), (F4, F5)
 	WORD  $0x4fa61880 // fmla v0.4s, v4.4s, v6.s[3]
 	WORD  $0x4fa618a1 // fmla v1.4s, v5.4s, v6.s[3]
 	WORD  $0x4fa71882 // fmla v2.4s, v4.4s, v7.s[3]
@@ -15504,8 +14977,7 @@ farrest2x2:
 	BEQ  farnext2x2
 
 farchannel2x2:
-	FMOVQ (R3), F4
-	FMOVQ 16(R3), F5
+	FLDPQ (R3), (F4, F5)
 	PRFM  512(R3), PLDL1KEEP
 	FMOVS (R8), F6
 	WORD  $0x4f861080 // fmla v0.4s, v4.4s, v6.s[0]
@@ -15595,8 +15067,7 @@ again2x2end:
 tile3x2:
 again3x2:
 	MOVD  bias+104(FP), R0
-	FMOVQ (R0), F0
-	FMOVQ 16(R0), F1
+	FLDPQ (R0), (F0, F1)
 	VORR  V0.B16, V0.B16, V2.B16
 	VORR  V1.B16, V1.B16, V3.B16
 	VORR  V0.B16, V0.B16, V4.B16
@@ -15618,11 +15089,9 @@ neartap3x2:
 	BLT  nearrest3x2
 
 nearchannels3x2:
-	FMOVQ (R7), F8
-	FMOVQ 16(R7), F9
+	FLDPQ (R7), (F8, F9)
 	FMOVQ 32(R7), F10
-	FMOVQ (R3), F6
-	FMOVQ 16(R3), F7
+	FLDPQ (R3), (F6, F7)
 	PRFM  512(R3), PLDL1KEEP
 	WORD  $0x4f8810c0 // fmla v0.4s, v6.4s, v8.s[0]
 	WORD  $0x4f8810e1 // fmla v1.4s, v7.4s, v8.s[0]
@@ -15630,16 +15099,14 @@ nearchannels3x2:
 	WORD  $0x4f8910e3 // fmla v3.4s, v7.4s, v9.s[0]
 	WORD  $0x4f8a10c4 // fmla v4.4s, v6.4s, v10.s[0]
 	WORD  $0x4f8a10e5 // fmla v5.4s, v7.4s, v10.s[0]
-	FMOVQ 32(R3), F6
-	FMOVQ 48(R3), F7
+	FLDPQ 32(R3), (F6, F7)
 	WORD  $0x4fa810c0 // fmla v0.4s, v6.4s, v8.s[1]
 	WORD  $0x4fa810e1 // fmla v1.4s, v7.4s, v8.s[1]
 	WORD  $0x4fa910c2 // fmla v2.4s, v6.4s, v9.s[1]
 	WORD  $0x4fa910e3 // fmla v3.4s, v7.4s, v9.s[1]
 	WORD  $0x4faa10c4 // fmla v4.4s, v6.4s, v10.s[1]
 	WORD  $0x4faa10e5 // fmla v5.4s, v7.4s, v10.s[1]
-	FMOVQ 64(R3), F6
-	FMOVQ 80(R3), F7
+	FLDPQ 64(R3), (F6, F7)
 	PRFM  576(R3), PLDL1KEEP
 	WORD  $0x4f8818c0 // fmla v0.4s, v6.4s, v8.s[2]
 	WORD  $0x4f8818e1 // fmla v1.4s, v7.4s, v8.s[2]
@@ -15647,8 +15114,7 @@ nearchannels3x2:
 	WORD  $0x4f8918e3 // fmla v3.4s, v7.4s, v9.s[2]
 	WORD  $0x4f8a18c4 // fmla v4.4s, v6.4s, v10.s[2]
 	WORD  $0x4f8a18e5 // fmla v5.4s, v7.4s, v10.s[2]
-	FMOVQ 96(R3), F6
-	FMOVQ 112(R3), F7
+	FLDPQ 96(R3), (F6, F7)
 	WORD  $0x4fa818c0 // fmla v0.4s, v6.4s, v8.s[3]
 	WORD  $0x4fa818e1 // fmla v1.4s, v7.4s, v8.s[3]
 	WORD  $0x4fa918c2 // fmla v2.4s, v6.4s, v9.s[3]
@@ -15665,8 +15131,7 @@ nearrest3x2:
 	BEQ  nearnext3x2
 
 nearchannel3x2:
-	FMOVQ (R3), F6
-	FMOVQ 16(R3), F7
+	FLDPQ (R3), (F6, F7)
 	PRFM  512(R3), PLDL1KEEP
 	FMOVS (R7), F8
 	WORD  $0x4f8810c0 // fmla v0.4s, v6.4s, v8.s[0]
@@ -15702,8 +15167,7 @@ farchannels3x2:
 	FMOVQ (R9), F8
 	WORD  $0x3ce76929 // ldr q9, [x9, x7]
 	WORD  $0x3ce8692a // ldr q10, [x9, x8]
-	FMOVQ (R3), F6
-	FMOVQ 16(R3), F7
+	FLDPQ (R3), (F6, F7)
 	PRFM  512(R3), PLDL1KEEP
 	WORD  $0x4f8810c0 // fmla v0.4s, v6.4s, v8.s[0]
 	WORD  $0x4f8810e1 // fmla v1.4s, v7.4s, v8.s[0]
@@ -15711,16 +15175,14 @@ farchannels3x2:
 	WORD  $0x4f8910e3 // fmla v3.4s, v7.4s, v9.s[0]
 	WORD  $0x4f8a10c4 // fmla v4.4s, v6.4s, v10.s[0]
 	WORD  $0x4f8a10e5 // fmla v5.4s, v7.4s, v10.s[0]
-	FMOVQ 32(R3), F6
-	FMOVQ 48(R3), F7
+	FLDPQ 32(R3), (F6, F7)
 	WORD  $0x4fa810c0 // fmla v0.4s, v6.4s, v8.s[1]
 	WORD  $0x4fa810e1 // fmla v1.4s, v7.4s, v8.s[1]
 	WORD  $0x4fa910c2 // fmla v2.4s, v6.4s, v9.s[1]
 	WORD  $0x4fa910e3 // fmla v3.4s, v7.4s, v9.s[1]
 	WORD  $0x4faa10c4 // fmla v4.4s, v6.4s, v10.s[1]
 	WORD  $0x4faa10e5 // fmla v5.4s, v7.4s, v10.s[1]
-	FMOVQ 64(R3), F6
-	FMOVQ 80(R3), F7
+	FLDPQ 64(R3), (F6, F7)
 	PRFM  576(R3), PLDL1KEEP
 	WORD  $0x4f8818c0 // fmla v0.4s, v6.4s, v8.s[2]
 	WORD  $0x4f8818e1 // fmla v1.4s, v7.4s, v8.s[2]
@@ -15728,8 +15190,7 @@ farchannels3x2:
 	WORD  $0x4f8918e3 // fmla v3.4s, v7.4s, v9.s[2]
 	WORD  $0x4f8a18c4 // fmla v4.4s, v6.4s, v10.s[2]
 	WORD  $0x4f8a18e5 // fmla v5.4s, v7.4s, v10.s[2]
-	FMOVQ 96(R3), F6
-	FMOVQ 112(R3), F7
+	FLDPQ 96(R3), (F6, F7)
 	WORD  $0x4fa818c0 // fmla v0.4s, v6.4s, v8.s[3]
 	WORD  $0x4fa818e1 // fmla v1.4s, v7.4s, v8.s[3]
 	WORD  $0x4fa918c2 // fmla v2.4s, v6.4s, v9.s[3]
@@ -15746,8 +15207,7 @@ farrest3x2:
 	BEQ  farnext3x2
 
 farchannel3x2:
-	FMOVQ (R3), F6
-	FMOVQ 16(R3), F7
+	FLDPQ (R3), (F6, F7)
 	PRFM  512(R3), PLDL1KEEP
 	FMOVS (R9), F8
 	WORD  $0x4f8810c0 // fmla v0.4s, v6.4s, v8.s[0]
@@ -15854,8 +15314,7 @@ again3x2end:
 tile4x2:
 again4x2:
 	MOVD  bias+104(FP), R0
-	FMOVQ (R0), F0
-	FMOVQ 16(R0), F1
+	FLDPQ (R0), (F0, F1)
 	VORR  V0.B16, V0.B16, V2.B16
 	VORR  V1.B16, V1.B16, V3.B16
 	VORR  V0.B16, V0.B16, V4.B16
@@ -15879,12 +15338,9 @@ neartap4x2:
 	BLT  nearrest4x2
 
 nearchannels4x2:
-	FMOVQ (R7), F10
-	FMOVQ 16(R7), F11
-	FMOVQ 32(R7), F12
-	FMOVQ 48(R7), F13
-	FMOVQ (R3), F8
-	FMOVQ 16(R3), F9
+	FLDPQ (R7), (F10, F11)
+	FLDPQ 32(R7), (F12, F13)
+	FLDPQ (R3), (F8, F9)
 	PRFM  512(R3), PLDL1KEEP
 	WORD  $0x4f8a1100 // fmla v0.4s, v8.4s, v10.s[0]
 	WORD  $0x4f8a1121 // fmla v1.4s, v9.4s, v10.s[0]
@@ -15894,8 +15350,7 @@ nearchannels4x2:
 	WORD  $0x4f8c1125 // fmla v5.4s, v9.4s, v12.s[0]
 	WORD  $0x4f8d1106 // fmla v6.4s, v8.4s, v13.s[0]
 	WORD  $0x4f8d1127 // fmla v7.4s, v9.4s, v13.s[0]
-	FMOVQ 32(R3), F8
-	FMOVQ 48(R3), F9
+	FLDPQ 32(R3), (F8, F9)
 	WORD  $0x4faa1100 // fmla v0.4s, v8.4s, v10.s[1]
 	WORD  $0x4faa1121 // fmla v1.4s, v9.4s, v10.s[1]
 	WORD  $0x4fab1102 // fmla v2.4s, v8.4s, v11.s[1]
@@ -15904,8 +15359,7 @@ nearchannels4x2:
 	WORD  $0x4fac1125 // fmla v5.4s, v9.4s, v12.s[1]
 	WORD  $0x4fad1106 // fmla v6.4s, v8.4s, v13.s[1]
 	WORD  $0x4fad1127 // fmla v7.4s, v9.4s, v13.s[1]
-	FMOVQ 64(R3), F8
-	FMOVQ 80(R3), F9
+	FLDPQ 64(R3), (F8, F9)
 	PRFM  576(R3), PLDL1KEEP
 	WORD  $0x4f8a1900 // fmla v0.4s, v8.4s, v10.s[2]
 	WORD  $0x4f8a1921 // fmla v1.4s, v9.4s, v10.s[2]
@@ -15915,8 +15369,7 @@ nearchannels4x2:
 	WORD  $0x4f8c1925 // fmla v5.4s, v9.4s, v12.s[2]
 	WORD  $0x4f8d1906 // fmla v6.4s, v8.4s, v13.s[2]
 	WORD  $0x4f8d1927 // fmla v7.4s, v9.4s, v13.s[2]
-	FMOVQ 96(R3), F8
-	FMOVQ 112(R3), F9
+	FLDPQ 96(R3), (F8, F9)
 	WORD  $0x4faa1900 // fmla v0.4s, v8.4s, v10.s[3]
 	WORD  $0x4faa1921 // fmla v1.4s, v9.4s, v10.s[3]
 	WORD  $0x4fab1902 // fmla v2.4s, v8.4s, v11.s[3]
@@ -15935,8 +15388,7 @@ nearrest4x2:
 	BEQ  nearnext4x2
 
 nearchannel4x2:
-	FMOVQ (R3), F8
-	FMOVQ 16(R3), F9
+	FLDPQ (R3), (F8, F9)
 	PRFM  512(R3), PLDL1KEEP
 	FMOVS (R7), F10
 	WORD  $0x4f8a1100 // fmla v0.4s, v8.4s, v10.s[0]
@@ -15977,8 +15429,7 @@ farchannels4x2:
 	WORD  $0x3ce7694b // ldr q11, [x10, x7]
 	WORD  $0x3ce8694c // ldr q12, [x10, x8]
 	WORD  $0x3ce9694d // ldr q13, [x10, x9]
-	FMOVQ (R3), F8
-	FMOVQ 16(R3), F9
+	FLDPQ (R3), (F8, F9)
 	PRFM  512(R3), PLDL1KEEP
 	WORD  $0x4f8a1100 // fmla v0.4s, v8.4s, v10.s[0]
 	WORD  $0x4f8a1121 // fmla v1.4s, v9.4s, v10.s[0]
@@ -15988,8 +15439,7 @@ farchannels4x2:
 	WORD  $0x4f8c1125 // fmla v5.4s, v9.4s, v12.s[0]
 	WORD  $0x4f8d1106 // fmla v6.4s, v8.4s, v13.s[0]
 	WORD  $0x4f8d1127 // fmla v7.4s, v9.4s, v13.s[0]
-	FMOVQ 32(R3), F8
-	FMOVQ 48(R3), F9
+	FLDPQ 32(R3), (F8, F9)
 	WORD  $0x4faa1100 // fmla v0.4s, v8.4s, v10.s[1]
 	WORD  $0x4faa1121 // fmla v1.4s, v9.4s, v10.s[1]
 	WORD  $0x4fab1102 // fmla v2.4s, v8.4s, v11.s[1]
@@ -15998,8 +15448,7 @@ farchannels4x2:
 	WORD  $0x4fac1125 // fmla v5.4s, v9.4s, v12.s[1]
 	WORD  $0x4fad1106 // fmla v6.4s, v8.4s, v13.s[1]
 	WORD  $0x4fad1127 // fmla v7.4s, v9.4s, v13.s[1]
-	FMOVQ 64(R3), F8
-	FMOVQ 80(R3), F9
+	FLDPQ 64(R3), (F8, F9)
 	PRFM  576(R3), PLDL1KEEP
 	WORD  $0x4f8a1900 // fmla v0.4s, v8.4s, v10.s[2]
 	WORD  $0x4f8a1921 // fmla v1.4s, v9.4s, v10.s[2]
@@ -16009,8 +15458,7 @@ farchannels4x2:
 	WORD  $0x4f8c1925 // fmla v5.4s, v9.4s, v12.s[2]
 	WORD  $0x4f8d1906 // fmla v6.4s, v8.4s, v13.s[2]
 	WORD  $0x4f8d1927 // fmla v7.4s, v9.4s, v13.s[2]
-	FMOVQ 96(R3), F8
-	FMOVQ 112(R3), F9
+	FLDPQ 96(R3), (F8, F9)
 	WORD  $0x4faa1900 // fmla v0.4s, v8.4s, v10.s[3]
 	WORD  $0x4faa1921 // fmla v1.4s, v9.4s, v10.s[3]
 	WORD  $0x4fab1902 // fmla v2.4s, v8.4s, v11.s[3]
@@ -16029,8 +15477,7 @@ farrest4x2:
 	BEQ  farnext4x2
 
 farchannel4x2:
-	FMOVQ (R3), F8
-	FMOVQ 16(R3), F9
+	FLDPQ (R3), (F8, F9)
 	PRFM  512(R3), PLDL1KEEP
 	FMOVS (R10), F10
 	WORD  $0x4f8a1100 // fmla v0.4s, v8.4s, v10.s[0]
@@ -16154,8 +15601,7 @@ again4x2end:
 tile5x2:
 again5x2:
 	MOVD  bias+104(FP), R0
-	FMOVQ (R0), F0
-	FMOVQ 16(R0), F1
+	FLDPQ (R0), (F0, F1)
 	VORR  V0.B16, V0.B16, V2.B16
 	VORR  V1.B16, V1.B16, V3.B16
 	VORR  V0.B16, V0.B16, V4.B16
@@ -16181,13 +15627,10 @@ neartap5x2:
 	BLT  nearrest5x2
 
 nearchannels5x2:
-	FMOVQ (R7), F12
-	FMOVQ 16(R7), F13
-	FMOVQ 32(R7), F14
-	FMOVQ 48(R7), F15
+	FLDPQ (R7), (F12, F13)
+	FLDPQ 32(R7), (F14, F15)
 	FMOVQ 64(R7), F16
-	FMOVQ (R3), F10
-	FMOVQ 16(R3), F11
+	FLDPQ (R3), (F10, F11)
 	PRFM  512(R3), PLDL1KEEP
 	WORD  $0x4f8c1140 // fmla v0.4s, v10.4s, v12.s[0]
 	WORD  $0x4f8c1161 // fmla v1.4s, v11.4s, v12.s[0]
@@ -16199,8 +15642,7 @@ nearchannels5x2:
 	WORD  $0x4f8f1167 // fmla v7.4s, v11.4s, v15.s[0]
 	WORD  $0x4f901148 // fmla v8.4s, v10.4s, v16.s[0]
 	WORD  $0x4f901169 // fmla v9.4s, v11.4s, v16.s[0]
-	FMOVQ 32(R3), F10
-	FMOVQ 48(R3), F11
+	FLDPQ 32(R3), (F10, F11)
 	WORD  $0x4fac1140 // fmla v0.4s, v10.4s, v12.s[1]
 	WORD  $0x4fac1161 // fmla v1.4s, v11.4s, v12.s[1]
 	WORD  $0x4fad1142 // fmla v2.4s, v10.4s, v13.s[1]
@@ -16211,8 +15653,7 @@ nearchannels5x2:
 	WORD  $0x4faf1167 // fmla v7.4s, v11.4s, v15.s[1]
 	WORD  $0x4fb01148 // fmla v8.4s, v10.4s, v16.s[1]
 	WORD  $0x4fb01169 // fmla v9.4s, v11.4s, v16.s[1]
-	FMOVQ 64(R3), F10
-	FMOVQ 80(R3), F11
+	FLDPQ 64(R3), (F10, F11)
 	PRFM  576(R3), PLDL1KEEP
 	WORD  $0x4f8c1940 // fmla v0.4s, v10.4s, v12.s[2]
 	WORD  $0x4f8c1961 // fmla v1.4s, v11.4s, v12.s[2]
@@ -16224,8 +15665,7 @@ nearchannels5x2:
 	WORD  $0x4f8f1967 // fmla v7.4s, v11.4s, v15.s[2]
 	WORD  $0x4f901948 // fmla v8.4s, v10.4s, v16.s[2]
 	WORD  $0x4f901969 // fmla v9.4s, v11.4s, v16.s[2]
-	FMOVQ 96(R3), F10
-	FMOVQ 112(R3), F11
+	FLDPQ 96(R3), (F10, F11)
 	WORD  $0x4fac1940 // fmla v0.4s, v10.4s, v12.s[3]
 	WORD  $0x4fac1961 // fmla v1.4s, v11.4s, v12.s[3]
 	WORD  $0x4fad1942 // fmla v2.4s, v10.4s, v13.s[3]
@@ -16246,8 +15686,7 @@ nearrest5x2:
 	BEQ  nearnext5x2
 
 nearchannel5x2:
-	FMOVQ (R3), F10
-	FMOVQ 16(R3), F11
+	FLDPQ (R3), (F10, F11)
 	PRFM  512(R3), PLDL1KEEP
 	FMOVS (R7), F12
 	WORD  $0x4f8c1140 // fmla v0.4s, v10.4s, v12.s[0]
@@ -16289,95 +15728,88 @@ fartap5x2:
 	BLT  farrest5x2
 
 farchannels5x2:
-	FMOVQ (R11), F12
-	WORD  $0x3ce7696d // ldr q13, [x11, x7]
-	WORD  $0x3ce8696e // ldr q14, [x11, x8]
-	WORD  $0x3ce9696f // ldr q15, [x11, x9]
-	FMOVQ (R10), F16
-	FMOVQ (R3), F10
-	FMOVQ 16(R3), F11
-	PRFM  512(R3), PLDL1KEEP
-	WORD  $0x4f8c1140 // fmla v0.4s, v10.4s, v12.s[0]
-	WORD  $0x4f8c1161 // fmla v1.4s, v11.4s, v12.s[0]
-	WORD  $0x4f8d1142 // fmla v2.4s, v10.4s, v13.s[0]
-	WORD  $0x4f8d1163 // fmla v3.4s, v11.4s, v13.s[0]
-	WORD  $0x4f8e1144 // fmla v4.4s, v10.4s, v14.s[0]
-	WORD  $0x4f8e1165 // fmla v5.4s, v11.4s, v14.s[0]
-	WORD  $0x4f8f1146 // fmla v6.4s, v10.4s, v15.s[0]
-	WORD  $0x4f8f1167 // fmla v7.4s, v11.4s, v15.s[0]
-	WORD  $0x4f901148 // fmla v8.4s, v10.4s, v16.s[0]
-	WORD  $0x4f901169 // fmla v9.4s, v11.4s, v16.s[0]
-	FMOVQ 32(R3), F10
-	FMOVQ 48(R3), F11
-	WORD  $0x4fac1140 // fmla v0.4s, v10.4s, v12.s[1]
-	WORD  $0x4fac1161 // fmla v1.4s, v11.4s, v12.s[1]
-	WORD  $0x4fad1142 // fmla v2.4s, v10.4s, v13.s[1]
-	WORD  $0x4fad1163 // fmla v3.4s, v11.4s, v13.s[1]
-	WORD  $0x4fae1144 // fmla v4.4s, v10.4s, v14.s[1]
-	WORD  $0x4fae1165 // fmla v5.4s, v11.4s, v14.s[1]
-	WORD  $0x4faf1146 // fmla v6.4s, v10.4s, v15.s[1]
-	WORD  $0x4faf1167 // fmla v7.4s, v11.4s, v15.s[1]
-	WORD  $0x4fb01148 // fmla v8.4s, v10.4s, v16.s[1]
-	WORD  $0x4fb01169 // fmla v9.4s, v11.4s, v16.s[1]
-	FMOVQ 64(R3), F10
-	FMOVQ 80(R3), F11
-	PRFM  576(R3), PLDL1KEEP
-	WORD  $0x4f8c1940 // fmla v0.4s, v10.4s, v12.s[2]
-	WORD  $0x4f8c1961 // fmla v1.4s, v11.4s, v12.s[2]
-	WORD  $0x4f8d1942 // fmla v2.4s, v10.4s, v13.s[2]
-	WORD  $0x4f8d1963 // fmla v3.4s, v11.4s, v13.s[2]
-	WORD  $0x4f8e1944 // fmla v4.4s, v10.4s, v14.s[2]
-	WORD  $0x4f8e1965 // fmla v5.4s, v11.4s, v14.s[2]
-	WORD  $0x4f8f1946 // fmla v6.4s, v10.4s, v15.s[2]
-	WORD  $0x4f8f1967 // fmla v7.4s, v11.4s, v15.s[2]
-	WORD  $0x4f901948 // fmla v8.4s, v10.4s, v16.s[2]
-	WORD  $0x4f901969 // fmla v9.4s, v11.4s, v16.s[2]
-	FMOVQ 96(R3), F10
-	FMOVQ 112(R3), F11
-	WORD  $0x4fac1940 // fmla v0.4s, v10.4s, v12.s[3]
-	WORD  $0x4fac1961 // fmla v1.4s, v11.4s, v12.s[3]
-	WORD  $0x4fad1942 // fmla v2.4s, v10.4s, v13.s[3]
-	WORD  $0x4fad1963 // fmla v3.4s, v11.4s, v13.s[3]
-	WORD  $0x4fae1944 // fmla v4.4s, v10.4s, v14.s[3]
-	WORD  $0x4fae1965 // fmla v5.4s, v11.4s, v14.s[3]
-	WORD  $0x4faf1946 // fmla v6.4s, v10.4s, v15.s[3]
-	WORD  $0x4faf1967 // fmla v7.4s, v11.4s, v15.s[3]
-	WORD  $0x4fb01948 // fmla v8.4s, v10.4s, v16.s[3]
-	WORD  $0x4fb01969 // fmla v9.4s, v11.4s, v16.s[3]
-	ADD   $16, R11, R11
-	ADD   $16, R10, R10
-	ADD   $128, R3, R3
-	SUBS  $4, R6, R6
-	BGE   farchannels5x2
+	FMOVQ   (R11), F12
+	WORD    $0x3ce7696d // ldr q13, [x11, x7]
+	WORD    $0x3ce8696e // ldr q14, [x11, x8]
+	WORD    $0x3ce9696f // ldr q15, [x11, x9]
+	FMOVQ.P 16(R10), F16
+	FLDPQ   (R3), (F10, F11)
+	PRFM    512(R3), PLDL1KEEP
+	WORD    $0x4f8c1140 // fmla v0.4s, v10.4s, v12.s[0]
+	WORD    $0x4f8c1161 // fmla v1.4s, v11.4s, v12.s[0]
+	WORD    $0x4f8d1142 // fmla v2.4s, v10.4s, v13.s[0]
+	WORD    $0x4f8d1163 // fmla v3.4s, v11.4s, v13.s[0]
+	WORD    $0x4f8e1144 // fmla v4.4s, v10.4s, v14.s[0]
+	WORD    $0x4f8e1165 // fmla v5.4s, v11.4s, v14.s[0]
+	WORD    $0x4f8f1146 // fmla v6.4s, v10.4s, v15.s[0]
+	WORD    $0x4f8f1167 // fmla v7.4s, v11.4s, v15.s[0]
+	WORD    $0x4f901148 // fmla v8.4s, v10.4s, v16.s[0]
+	WORD    $0x4f901169 // fmla v9.4s, v11.4s, v16.s[0]
+	FLDPQ   32(R3), (F10, F11)
+	WORD    $0x4fac1140 // fmla v0.4s, v10.4s, v12.s[1]
+	WORD    $0x4fac1161 // fmla v1.4s, v11.4s, v12.s[1]
+	WORD    $0x4fad1142 // fmla v2.4s, v10.4s, v13.s[1]
+	WORD    $0x4fad1163 // fmla v3.4s, v11.4s, v13.s[1]
+	WORD    $0x4fae1144 // fmla v4.4s, v10.4s, v14.s[1]
+	WORD    $0x4fae1165 // fmla v5.4s, v11.4s, v14.s[1]
+	WORD    $0x4faf1146 // fmla v6.4s, v10.4s, v15.s[1]
+	WORD    $0x4faf1167 // fmla v7.4s, v11.4s, v15.s[1]
+	WORD    $0x4fb01148 // fmla v8.4s, v10.4s, v16.s[1]
+	WORD    $0x4fb01169 // fmla v9.4s, v11.4s, v16.s[1]
+	FLDPQ   64(R3), (F10, F11)
+	PRFM    576(R3), PLDL1KEEP
+	WORD    $0x4f8c1940 // fmla v0.4s, v10.4s, v12.s[2]
+	WORD    $0x4f8c1961 // fmla v1.4s, v11.4s, v12.s[2]
+	WORD    $0x4f8d1942 // fmla v2.4s, v10.4s, v13.s[2]
+	WORD    $0x4f8d1963 // fmla v3.4s, v11.4s, v13.s[2]
+	WORD    $0x4f8e1944 // fmla v4.4s, v10.4s, v14.s[2]
+	WORD    $0x4f8e1965 // fmla v5.4s, v11.4s, v14.s[2]
+	WORD    $0x4f8f1946 // fmla v6.4s, v10.4s, v15.s[2]
+	WORD    $0x4f8f1967 // fmla v7.4s, v11.4s, v15.s[2]
+	WORD    $0x4f901948 // fmla v8.4s, v10.4s, v16.s[2]
+	WORD    $0x4f901969 // fmla v9.4s, v11.4s, v16.s[2]
+	FLDPQ   96(R3), (F10, F11)
+	WORD    $0x4fac1940 // fmla v0.4s, v10.4s, v12.s[3]
+	WORD    $0x4fac1961 // fmla v1.4s, v11.4s, v12.s[3]
+	WORD    $0x4fad1942 // fmla v2.4s, v10.4s, v13.s[3]
+	WORD    $0x4fad1963 // fmla v3.4s, v11.4s, v13.s[3]
+	WORD    $0x4fae1944 // fmla v4.4s, v10.4s, v14.s[3]
+	WORD    $0x4fae1965 // fmla v5.4s, v11.4s, v14.s[3]
+	WORD    $0x4faf1946 // fmla v6.4s, v10.4s, v15.s[3]
+	WORD    $0x4faf1967 // fmla v7.4s, v11.4s, v15.s[3]
+	WORD    $0x4fb01948 // fmla v8.4s, v10.4s, v16.s[3]
+	WORD    $0x4fb01969 // fmla v9.4s, v11.4s, v16.s[3]
+	ADD     $16, R11, R11
+	ADD     $128, R3, R3
+	SUBS    $4, R6, R6
+	BGE     farchannels5x2
 
 farrest5x2:
 	ADDS $4, R6, R6
 	BEQ  farnext5x2
 
 farchannel5x2:
-	FMOVQ (R3), F10
-	FMOVQ 16(R3), F11
-	PRFM  512(R3), PLDL1KEEP
-	FMOVS (R11), F12
-	WORD  $0x4f8c1140 // fmla v0.4s, v10.4s, v12.s[0]
-	WORD  $0x4f8c1161 // fmla v1.4s, v11.4s, v12.s[0]
-	FMOVS (R11)(R7), F12
-	WORD  $0x4f8c1142 // fmla v2.4s, v10.4s, v12.s[0]
-	WORD  $0x4f8c1163 // fmla v3.4s, v11.4s, v12.s[0]
-	FMOVS (R11)(R8), F12
-	WORD  $0x4f8c1144 // fmla v4.4s, v10.4s, v12.s[0]
-	WORD  $0x4f8c1165 // fmla v5.4s, v11.4s, v12.s[0]
-	FMOVS (R11)(R9), F12
-	WORD  $0x4f8c1146 // fmla v6.4s, v10.4s, v12.s[0]
-	WORD  $0x4f8c1167 // fmla v7.4s, v11.4s, v12.s[0]
-	FMOVS (R10), F12
-	WORD  $0x4f8c1148 // fmla v8.4s, v10.4s, v12.s[0]
-	WORD  $0x4f8c1169 // fmla v9.4s, v11.4s, v12.s[0]
-	ADD   $4, R11, R11
-	ADD   $4, R10, R10
-	ADD   $32, R3, R3
-	SUBS  $1, R6, R6
-	BNE   farchannel5x2
+	FLDPQ   (R3), (F10, F11)
+	PRFM    512(R3), PLDL1KEEP
+	FMOVS   (R11), F12
+	WORD    $0x4f8c1140 // fmla v0.4s, v10.4s, v12.s[0]
+	WORD    $0x4f8c1161 // fmla v1.4s, v11.4s, v12.s[0]
+	FMOVS   (R11)(R7), F12
+	WORD    $0x4f8c1142 // fmla v2.4s, v10.4s, v12.s[0]
+	WORD    $0x4f8c1163 // fmla v3.4s, v11.4s, v12.s[0]
+	FMOVS   (R11)(R8), F12
+	WORD    $0x4f8c1144 // fmla v4.4s, v10.4s, v12.s[0]
+	WORD    $0x4f8c1165 // fmla v5.4s, v11.4s, v12.s[0]
+	FMOVS   (R11)(R9), F12
+	WORD    $0x4f8c1146 // fmla v6.4s, v10.4s, v12.s[0]
+	WORD    $0x4f8c1167 // fmla v7.4s, v11.4s, v12.s[0]
+	FMOVS.P 4(R10), F12
+	WORD    $0x4f8c1148 // fmla v8.4s, v10.4s, v12.s[0]
+	WORD    $0x4f8c1169 // fmla v9.4s, v11.4s, v12.s[0]
+	ADD     $4, R11, R11
+	ADD     $32, R3, R3
+	SUBS    $1, R6, R6
+	BNE     farchannel5x2
 
 farnext5x2:
 	ADD  $8, R1, R1
@@ -16498,8 +15930,7 @@ again5x2end:
 tile6x2:
 again6x2:
 	MOVD  bias+104(FP), R0
-	FMOVQ (R0), F0
-	FMOVQ 16(R0), F1
+	FLDPQ (R0), (F0, F1)
 	VORR  V0.B16, V0.B16, V2.B16
 	VORR  V1.B16, V1.B16, V3.B16
 	VORR  V0.B16, V0.B16, V4.B16
@@ -16527,14 +15958,10 @@ neartap6x2:
 	BLT  nearrest6x2
 
 nearchannels6x2:
-	FMOVQ (R7), F14
-	FMOVQ 16(R7), F15
-	FMOVQ 32(R7), F16
-	FMOVQ 48(R7), F17
-	FMOVQ 64(R7), F18
-	FMOVQ 80(R7), F19
-	FMOVQ (R3), F12
-	FMOVQ 16(R3), F13
+	FLDPQ (R7), (F14, F15)
+	FLDPQ 32(R7), (F16, F17)
+	FLDPQ 64(R7), (F18, F19)
+	FLDPQ (R3), (F12, F13)
 	PRFM  512(R3), PLDL1KEEP
 	WORD  $0x4f8e1180 // fmla v0.4s, v12.4s, v14.s[0]
 	WORD  $0x4f8e11a1 // fmla v1.4s, v13.4s, v14.s[0]
@@ -16548,8 +15975,7 @@ nearchannels6x2:
 	WORD  $0x4f9211a9 // fmla v9.4s, v13.4s, v18.s[0]
 	WORD  $0x4f93118a // fmla v10.4s, v12.4s, v19.s[0]
 	WORD  $0x4f9311ab // fmla v11.4s, v13.4s, v19.s[0]
-	FMOVQ 32(R3), F12
-	FMOVQ 48(R3), F13
+	FLDPQ 32(R3), (F12, F13)
 	WORD  $0x4fae1180 // fmla v0.4s, v12.4s, v14.s[1]
 	WORD  $0x4fae11a1 // fmla v1.4s, v13.4s, v14.s[1]
 	WORD  $0x4faf1182 // fmla v2.4s, v12.4s, v15.s[1]
@@ -16562,8 +15988,7 @@ nearchannels6x2:
 	WORD  $0x4fb211a9 // fmla v9.4s, v13.4s, v18.s[1]
 	WORD  $0x4fb3118a // fmla v10.4s, v12.4s, v19.s[1]
 	WORD  $0x4fb311ab // fmla v11.4s, v13.4s, v19.s[1]
-	FMOVQ 64(R3), F12
-	FMOVQ 80(R3), F13
+	FLDPQ 64(R3), (F12, F13)
 	PRFM  576(R3), PLDL1KEEP
 	WORD  $0x4f8e1980 // fmla v0.4s, v12.4s, v14.s[2]
 	WORD  $0x4f8e19a1 // fmla v1.4s, v13.4s, v14.s[2]
@@ -16577,8 +16002,7 @@ nearchannels6x2:
 	WORD  $0x4f9219a9 // fmla v9.4s, v13.4s, v18.s[2]
 	WORD  $0x4f93198a // fmla v10.4s, v12.4s, v19.s[2]
 	WORD  $0x4f9319ab // fmla v11.4s, v13.4s, v19.s[2]
-	FMOVQ 96(R3), F12
-	FMOVQ 112(R3), F13
+	FLDPQ 96(R3), (F12, F13)
 	WORD  $0x4fae1980 // fmla v0.4s, v12.4s, v14.s[3]
 	WORD  $0x4fae19a1 // fmla v1.4s, v13.4s, v14.s[3]
 	WORD  $0x4faf1982 // fmla v2.4s, v12.4s, v15.s[3]
@@ -16601,8 +16025,7 @@ nearrest6x2:
 	BEQ  nearnext6x2
 
 nearchannel6x2:
-	FMOVQ (R3), F12
-	FMOVQ 16(R3), F13
+	FLDPQ (R3), (F12, F13)
 	PRFM  512(R3), PLDL1KEEP
 	FMOVS (R7), F14
 	WORD  $0x4f8e1180 // fmla v0.4s, v12.4s, v14.s[0]
@@ -16653,8 +16076,7 @@ farchannels6x2:
 	WORD  $0x3ce96971 // ldr q17, [x11, x9]
 	FMOVQ (R10), F18
 	WORD  $0x3ce76953 // ldr q19, [x10, x7]
-	FMOVQ (R3), F12
-	FMOVQ 16(R3), F13
+	FLDPQ (R3), (F12, F13)
 	PRFM  512(R3), PLDL1KEEP
 	WORD  $0x4f8e1180 // fmla v0.4s, v12.4s, v14.s[0]
 	WORD  $0x4f8e11a1 // fmla v1.4s, v13.4s, v14.s[0]
@@ -16668,8 +16090,7 @@ farchannels6x2:
 	WORD  $0x4f9211a9 // fmla v9.4s, v13.4s, v18.s[0]
 	WORD  $0x4f93118a // fmla v10.4s, v12.4s, v19.s[0]
 	WORD  $0x4f9311ab // fmla v11.4s, v13.4s, v19.s[0]
-	FMOVQ 32(R3), F12
-	FMOVQ 48(R3), F13
+	FLDPQ 32(R3), (F12, F13)
 	WORD  $0x4fae1180 // fmla v0.4s, v12.4s, v14.s[1]
 	WORD  $0x4fae11a1 // fmla v1.4s, v13.4s, v14.s[1]
 	WORD  $0x4faf1182 // fmla v2.4s, v12.4s, v15.s[1]
@@ -16682,8 +16103,7 @@ farchannels6x2:
 	WORD  $0x4fb211a9 // fmla v9.4s, v13.4s, v18.s[1]
 	WORD  $0x4fb3118a // fmla v10.4s, v12.4s, v19.s[1]
 	WORD  $0x4fb311ab // fmla v11.4s, v13.4s, v19.s[1]
-	FMOVQ 64(R3), F12
-	FMOVQ 80(R3), F13
+	FLDPQ 64(R3), (F12, F13)
 	PRFM  576(R3), PLDL1KEEP
 	WORD  $0x4f8e1980 // fmla v0.4s, v12.4s, v14.s[2]
 	WORD  $0x4f8e19a1 // fmla v1.4s, v13.4s, v14.s[2]
@@ -16697,8 +16117,7 @@ farchannels6x2:
 	WORD  $0x4f9219a9 // fmla v9.4s, v13.4s, v18.s[2]
 	WORD  $0x4f93198a // fmla v10.4s, v12.4s, v19.s[2]
 	WORD  $0x4f9319ab // fmla v11.4s, v13.4s, v19.s[2]
-	FMOVQ 96(R3), F12
-	FMOVQ 112(R3), F13
+	FLDPQ 96(R3), (F12, F13)
 	WORD  $0x4fae1980 // fmla v0.4s, v12.4s, v14.s[3]
 	WORD  $0x4fae19a1 // fmla v1.4s, v13.4s, v14.s[3]
 	WORD  $0x4faf1982 // fmla v2.4s, v12.4s, v15.s[3]
@@ -16722,8 +16141,7 @@ farrest6x2:
 	BEQ  farnext6x2
 
 farchannel6x2:
-	FMOVQ (R3), F12
-	FMOVQ 16(R3), F13
+	FLDPQ (R3), (F12, F13)
 	PRFM  512(R3), PLDL1KEEP
 	FMOVS (R11), F14
 	WORD  $0x4f8e1180 // fmla v0.4s, v12.4s, v14.s[0]
@@ -16882,8 +16300,7 @@ again6x2end:
 tile7x2:
 again7x2:
 	MOVD  bias+104(FP), R0
-	FMOVQ (R0), F0
-	FMOVQ 16(R0), F1
+	FLDPQ (R0), (F0, F1)
 	VORR  V0.B16, V0.B16, V2.B16
 	VORR  V1.B16, V1.B16, V3.B16
 	VORR  V0.B16, V0.B16, V4.B16
@@ -16913,15 +16330,11 @@ neartap7x2:
 	BLT  nearrest7x2
 
 nearchannels7x2:
-	FMOVQ (R7), F16
-	FMOVQ 16(R7), F17
-	FMOVQ 32(R7), F18
-	FMOVQ 48(R7), F19
-	FMOVQ 64(R7), F20
-	FMOVQ 80(R7), F21
+	FLDPQ (R7), (F16, F17)
+	FLDPQ 32(R7), (F18, F19)
+	FLDPQ 64(R7), (F20, F21)
 	FMOVQ 96(R7), F22
-	FMOVQ (R3), F14
-	FMOVQ 16(R3), F15
+	FLDPQ (R3), (F14, F15)
 	PRFM  512(R3), PLDL1KEEP
 	WORD  $0x4f9011c0 // fmla v0.4s, v14.4s, v16.s[0]
 	WORD  $0x4f9011e1 // fmla v1.4s, v15.4s, v16.s[0]
@@ -16937,8 +16350,7 @@ nearchannels7x2:
 	WORD  $0x4f9511eb // fmla v11.4s, v15.4s, v21.s[0]
 	WORD  $0x4f9611cc // fmla v12.4s, v14.4s, v22.s[0]
 	WORD  $0x4f9611ed // fmla v13.4s, v15.4s, v22.s[0]
-	FMOVQ 32(R3), F14
-	FMOVQ 48(R3), F15
+	FLDPQ 32(R3), (F14, F15)
 	WORD  $0x4fb011c0 // fmla v0.4s, v14.4s, v16.s[1]
 	WORD  $0x4fb011e1 // fmla v1.4s, v15.4s, v16.s[1]
 	WORD  $0x4fb111c2 // fmla v2.4s, v14.4s, v17.s[1]
@@ -16953,8 +16365,7 @@ nearchannels7x2:
 	WORD  $0x4fb511eb // fmla v11.4s, v15.4s, v21.s[1]
 	WORD  $0x4fb611cc // fmla v12.4s, v14.4s, v22.s[1]
 	WORD  $0x4fb611ed // fmla v13.4s, v15.4s, v22.s[1]
-	FMOVQ 64(R3), F14
-	FMOVQ 80(R3), F15
+	FLDPQ 64(R3), (F14, F15)
 	PRFM  576(R3), PLDL1KEEP
 	WORD  $0x4f9019c0 // fmla v0.4s, v14.4s, v16.s[2]
 	WORD  $0x4f9019e1 // fmla v1.4s, v15.4s, v16.s[2]
@@ -16970,8 +16381,7 @@ nearchannels7x2:
 	WORD  $0x4f9519eb // fmla v11.4s, v15.4s, v21.s[2]
 	WORD  $0x4f9619cc // fmla v12.4s, v14.4s, v22.s[2]
 	WORD  $0x4f9619ed // fmla v13.4s, v15.4s, v22.s[2]
-	FMOVQ 96(R3), F14
-	FMOVQ 112(R3), F15
+	FLDPQ 96(R3), (F14, F15)
 	WORD  $0x4fb019c0 // fmla v0.4s, v14.4s, v16.s[3]
 	WORD  $0x4fb019e1 // fmla v1.4s, v15.4s, v16.s[3]
 	WORD  $0x4fb119c2 // fmla v2.4s, v14.4s, v17.s[3]
@@ -16996,8 +16406,7 @@ nearrest7x2:
 	BEQ  nearnext7x2
 
 nearchannel7x2:
-	FMOVQ (R3), F14
-	FMOVQ 16(R3), F15
+	FLDPQ (R3), (F14, F15)
 	PRFM  512(R3), PLDL1KEEP
 	FMOVS (R7), F16
 	WORD  $0x4f9011c0 // fmla v0.4s, v14.4s, v16.s[0]
@@ -17052,8 +16461,7 @@ farchannels7x2:
 	FMOVQ (R10), F20
 	WORD  $0x3ce76955 // ldr q21, [x10, x7]
 	WORD  $0x3ce86956 // ldr q22, [x10, x8]
-	FMOVQ (R3), F14
-	FMOVQ 16(R3), F15
+	FLDPQ (R3), (F14, F15)
 	PRFM  512(R3), PLDL1KEEP
 	WORD  $0x4f9011c0 // fmla v0.4s, v14.4s, v16.s[0]
 	WORD  $0x4f9011e1 // fmla v1.4s, v15.4s, v16.s[0]
@@ -17069,8 +16477,7 @@ farchannels7x2:
 	WORD  $0x4f9511eb // fmla v11.4s, v15.4s, v21.s[0]
 	WORD  $0x4f9611cc // fmla v12.4s, v14.4s, v22.s[0]
 	WORD  $0x4f9611ed // fmla v13.4s, v15.4s, v22.s[0]
-	FMOVQ 32(R3), F14
-	FMOVQ 48(R3), F15
+	FLDPQ 32(R3), (F14, F15)
 	WORD  $0x4fb011c0 // fmla v0.4s, v14.4s, v16.s[1]
 	WORD  $0x4fb011e1 // fmla v1.4s, v15.4s, v16.s[1]
 	WORD  $0x4fb111c2 // fmla v2.4s, v14.4s, v17.s[1]
@@ -17085,8 +16492,7 @@ farchannels7x2:
 	WORD  $0x4fb511eb // fmla v11.4s, v15.4s, v21.s[1]
 	WORD  $0x4fb611cc // fmla v12.4s, v14.4s, v22.s[1]
 	WORD  $0x4fb611ed // fmla v13.4s, v15.4s, v22.s[1]
-	FMOVQ 64(R3), F14
-	FMOVQ 80(R3), F15
+	FLDPQ 64(R3), (F14, F15)
 	PRFM  576(R3), PLDL1KEEP
 	WORD  $0x4f9019c0 // fmla v0.4s, v14.4s, v16.s[2]
 	WORD  $0x4f9019e1 // fmla v1.4s, v15.4s, v16.s[2]
@@ -17102,8 +16508,7 @@ farchannels7x2:
 	WORD  $0x4f9519eb // fmla v11.4s, v15.4s, v21.s[2]
 	WORD  $0x4f9619cc // fmla v12.4s, v14.4s, v22.s[2]
 	WORD  $0x4f9619ed // fmla v13.4s, v15.4s, v22.s[2]
-	FMOVQ 96(R3), F14
-	FMOVQ 112(R3), F15
+	FLDPQ 96(R3), (F14, F15)
 	WORD  $0x4fb019c0 // fmla v0.4s, v14.4s, v16.s[3]
 	WORD  $0x4fb019e1 // fmla v1.4s, v15.4s, v16.s[3]
 	WORD  $0x4fb119c2 // fmla v2.4s, v14.4s, v17.s[3]
@@ -17129,8 +16534,7 @@ farrest7x2:
 	BEQ  farnext7x2
 
 farchannel7x2:
-	FMOVQ (R3), F14
-	FMOVQ 16(R3), F15
+	FLDPQ (R3), (F14, F15)
 	PRFM  512(R3), PLDL1KEEP
 	FMOVS (R11), F16
 	WORD  $0x4f9011c0 // fmla v0.4s, v14.4s, v16.s[0]
@@ -17306,8 +16710,7 @@ again7x2end:
 tile8x2:
 again8x2:
 	MOVD  bias+104(FP), R0
-	FMOVQ (R0), F0
-	FMOVQ 16(R0), F1
+	FLDPQ (R0), (F0, F1)
 	VORR  V0.B16, V0.B16, V2.B16
 	VORR  V1.B16, V1.B16, V3.B16
 	VORR  V0.B16, V0.B16, V4.B16
@@ -17339,16 +16742,11 @@ neartap8x2:
 	BLT  nearrest8x2
 
 nearchannels8x2:
-	FMOVQ (R7), F18
-	FMOVQ 16(R7), F19
-	FMOVQ 32(R7), F20
-	FMOVQ 48(R7), F21
-	FMOVQ 64(R7), F22
-	FMOVQ 80(R7), F23
-	FMOVQ 96(R7), F24
-	FMOVQ 112(R7), F25
-	FMOVQ (R3), F16
-	FMOVQ 16(R3), F17
+	FLDPQ (R7), (F18, F19)
+	FLDPQ 32(R7), (F20, F21)
+	FLDPQ 64(R7), (F22, F23)
+	FLDPQ 96(R7), (F24, F25)
+	FLDPQ (R3), (F16, F17)
 	PRFM  512(R3), PLDL1KEEP
 	WORD  $0x4f921200 // fmla v0.4s, v16.4s, v18.s[0]
 	WORD  $0x4f921221 // fmla v1.4s, v17.4s, v18.s[0]
@@ -17366,8 +16764,7 @@ nearchannels8x2:
 	WORD  $0x4f98122d // fmla v13.4s, v17.4s, v24.s[0]
 	WORD  $0x4f99120e // fmla v14.4s, v16.4s, v25.s[0]
 	WORD  $0x4f99122f // fmla v15.4s, v17.4s, v25.s[0]
-	FMOVQ 32(R3), F16
-	FMOVQ 48(R3), F17
+	FLDPQ 32(R3), (F16, F17)
 	WORD  $0x4fb21200 // fmla v0.4s, v16.4s, v18.s[1]
 	WORD  $0x4fb21221 // fmla v1.4s, v17.4s, v18.s[1]
 	WORD  $0x4fb31202 // fmla v2.4s, v16.4s, v19.s[1]
@@ -17384,8 +16781,7 @@ nearchannels8x2:
 	WORD  $0x4fb8122d // fmla v13.4s, v17.4s, v24.s[1]
 	WORD  $0x4fb9120e // fmla v14.4s, v16.4s, v25.s[1]
 	WORD  $0x4fb9122f // fmla v15.4s, v17.4s, v25.s[1]
-	FMOVQ 64(R3), F16
-	FMOVQ 80(R3), F17
+	FLDPQ 64(R3), (F16, F17)
 	PRFM  576(R3), PLDL1KEEP
 	WORD  $0x4f921a00 // fmla v0.4s, v16.4s, v18.s[2]
 	WORD  $0x4f921a21 // fmla v1.4s, v17.4s, v18.s[2]
@@ -17403,8 +16799,7 @@ nearchannels8x2:
 	WORD  $0x4f981a2d // fmla v13.4s, v17.4s, v24.s[2]
 	WORD  $0x4f991a0e // fmla v14.4s, v16.4s, v25.s[2]
 	WORD  $0x4f991a2f // fmla v15.4s, v17.4s, v25.s[2]
-	FMOVQ 96(R3), F16
-	FMOVQ 112(R3), F17
+	FLDPQ 96(R3), (F16, F17)
 	WORD  $0x4fb21a00 // fmla v0.4s, v16.4s, v18.s[3]
 	WORD  $0x4fb21a21 // fmla v1.4s, v17.4s, v18.s[3]
 	WORD  $0x4fb31a02 // fmla v2.4s, v16.4s, v19.s[3]
@@ -17431,8 +16826,7 @@ nearrest8x2:
 	BEQ  nearnext8x2
 
 nearchannel8x2:
-	FMOVQ (R3), F16
-	FMOVQ 16(R3), F17
+	FLDPQ (R3), (F16, F17)
 	PRFM  512(R3), PLDL1KEEP
 	FMOVS (R7), F18
 	WORD  $0x4f921200 // fmla v0.4s, v16.4s, v18.s[0]
@@ -17491,8 +16885,7 @@ farchannels8x2:
 	WORD  $0x3ce76957 // ldr q23, [x10, x7]
 	WORD  $0x3ce86958 // ldr q24, [x10, x8]
 	WORD  $0x3ce96959 // ldr q25, [x10, x9]
-	FMOVQ (R3), F16
-	FMOVQ 16(R3), F17
+	FLDPQ (R3), (F16, F17)
 	PRFM  512(R3), PLDL1KEEP
 	WORD  $0x4f921200 // fmla v0.4s, v16.4s, v18.s[0]
 	WORD  $0x4f921221 // fmla v1.4s, v17.4s, v18.s[0]
@@ -17510,8 +16903,7 @@ farchannels8x2:
 	WORD  $0x4f98122d // fmla v13.4s, v17.4s, v24.s[0]
 	WORD  $0x4f99120e // fmla v14.4s, v16.4s, v25.s[0]
 	WORD  $0x4f99122f // fmla v15.4s, v17.4s, v25.s[0]
-	FMOVQ 32(R3), F16
-	FMOVQ 48(R3), F17
+	FLDPQ 32(R3), (F16, F17)
 	WORD  $0x4fb21200 // fmla v0.4s, v16.4s, v18.s[1]
 	WORD  $0x4fb21221 // fmla v1.4s, v17.4s, v18.s[1]
 	WORD  $0x4fb31202 // fmla v2.4s, v16.4s, v19.s[1]
@@ -17528,8 +16920,7 @@ farchannels8x2:
 	WORD  $0x4fb8122d // fmla v13.4s, v17.4s, v24.s[1]
 	WORD  $0x4fb9120e // fmla v14.4s, v16.4s, v25.s[1]
 	WORD  $0x4fb9122f // fmla v15.4s, v17.4s, v25.s[1]
-	FMOVQ 64(R3), F16
-	FMOVQ 80(R3), F17
+	FLDPQ 64(R3), (F16, F17)
 	PRFM  576(R3), PLDL1KEEP
 	WORD  $0x4f921a00 // fmla v0.4s, v16.4s, v18.s[2]
 	WORD  $0x4f921a21 // fmla v1.4s, v17.4s, v18.s[2]
@@ -17547,8 +16938,7 @@ farchannels8x2:
 	WORD  $0x4f981a2d // fmla v13.4s, v17.4s, v24.s[2]
 	WORD  $0x4f991a0e // fmla v14.4s, v16.4s, v25.s[2]
 	WORD  $0x4f991a2f // fmla v15.4s, v17.4s, v25.s[2]
-	FMOVQ 96(R3), F16
-	FMOVQ 112(R3), F17
+	FLDPQ 96(R3), (F16, F17)
 	WORD  $0x4fb21a00 // fmla v0.4s, v16.4s, v18.s[3]
 	WORD  $0x4fb21a21 // fmla v1.4s, v17.4s, v18.s[3]
 	WORD  $0x4fb31a02 // fmla v2.4s, v16.4s, v19.s[3]
@@ -17576,8 +16966,7 @@ farrest8x2:
 	BEQ  farnext8x2
 
 farchannel8x2:
-	FMOVQ (R3), F16
-	FMOVQ 16(R3), F17
+	FLDPQ (R3), (F16, F17)
 	PRFM  512(R3), PLDL1KEEP
 	FMOVS (R11), F18
 	WORD  $0x4f921200 // fmla v0.4s, v16.4s, v18.s[0]
@@ -17770,8 +17159,7 @@ again8x2end:
 tile9x2:
 again9x2:
 	MOVD  bias+104(FP), R0
-	FMOVQ (R0), F0
-	FMOVQ 16(R0), F1
+	FLDPQ (R0), (F0, F1)
 	VORR  V0.B16, V0.B16, V2.B16
 	VORR  V1.B16, V1.B16, V3.B16
 	VORR  V0.B16, V0.B16, V4.B16
@@ -17805,17 +17193,12 @@ neartap9x2:
 	BLT  nearrest9x2
 
 nearchannels9x2:
-	FMOVQ (R7), F20
-	FMOVQ 16(R7), F21
-	FMOVQ 32(R7), F22
-	FMOVQ 48(R7), F23
-	FMOVQ 64(R7), F24
-	FMOVQ 80(R7), F25
-	FMOVQ 96(R7), F26
-	FMOVQ 112(R7), F27
+	FLDPQ (R7), (F20, F21)
+	FLDPQ 32(R7), (F22, F23)
+	FLDPQ 64(R7), (F24, F25)
+	FLDPQ 96(R7), (F26, F27)
 	FMOVQ 128(R7), F28
-	FMOVQ (R3), F18
-	FMOVQ 16(R3), F19
+	FLDPQ (R3), (F18, F19)
 	PRFM  512(R3), PLDL1KEEP
 	WORD  $0x4f941240 // fmla v0.4s, v18.4s, v20.s[0]
 	WORD  $0x4f941261 // fmla v1.4s, v19.4s, v20.s[0]
@@ -17835,8 +17218,7 @@ nearchannels9x2:
 	WORD  $0x4f9b126f // fmla v15.4s, v19.4s, v27.s[0]
 	WORD  $0x4f9c1250 // fmla v16.4s, v18.4s, v28.s[0]
 	WORD  $0x4f9c1271 // fmla v17.4s, v19.4s, v28.s[0]
-	FMOVQ 32(R3), F18
-	FMOVQ 48(R3), F19
+	FLDPQ 32(R3), (F18, F19)
 	WORD  $0x4fb41240 // fmla v0.4s, v18.4s, v20.s[1]
 	WORD  $0x4fb41261 // fmla v1.4s, v19.4s, v20.s[1]
 	WORD  $0x4fb51242 // fmla v2.4s, v18.4s, v21.s[1]
@@ -17855,8 +17237,7 @@ nearchannels9x2:
 	WORD  $0x4fbb126f // fmla v15.4s, v19.4s, v27.s[1]
 	WORD  $0x4fbc1250 // fmla v16.4s, v18.4s, v28.s[1]
 	WORD  $0x4fbc1271 // fmla v17.4s, v19.4s, v28.s[1]
-	FMOVQ 64(R3), F18
-	FMOVQ 80(R3), F19
+	FLDPQ 64(R3), (F18, F19)
 	PRFM  576(R3), PLDL1KEEP
 	WORD  $0x4f941a40 // fmla v0.4s, v18.4s, v20.s[2]
 	WORD  $0x4f941a61 // fmla v1.4s, v19.4s, v20.s[2]
@@ -17876,8 +17257,7 @@ nearchannels9x2:
 	WORD  $0x4f9b1a6f // fmla v15.4s, v19.4s, v27.s[2]
 	WORD  $0x4f9c1a50 // fmla v16.4s, v18.4s, v28.s[2]
 	WORD  $0x4f9c1a71 // fmla v17.4s, v19.4s, v28.s[2]
-	FMOVQ 96(R3), F18
-	FMOVQ 112(R3), F19
+	FLDPQ 96(R3), (F18, F19)
 	WORD  $0x4fb41a40 // fmla v0.4s, v18.4s, v20.s[3]
 	WORD  $0x4fb41a61 // fmla v1.4s, v19.4s, v20.s[3]
 	WORD  $0x4fb51a42 // fmla v2.4s, v18.4s, v21.s[3]
@@ -17906,8 +17286,7 @@ nearrest9x2:
 	BEQ  nearnext9x2
 
 nearchannel9x2:
-	FMOVQ (R3), F18
-	FMOVQ 16(R3), F19
+	FLDPQ (R3), (F18, F19)
 	PRFM  512(R3), PLDL1KEEP
 	FMOVS (R7), F20
 	WORD  $0x4f941240 // fmla v0.4s, v18.4s, v20.s[0]
@@ -17963,145 +17342,138 @@ fartap9x2:
 	BLT  farrest9x2
 
 farchannels9x2:
-	FMOVQ (R12), F20
-	WORD  $0x3ce76995 // ldr q21, [x12, x7]
-	WORD  $0x3ce86996 // ldr q22, [x12, x8]
-	WORD  $0x3ce96997 // ldr q23, [x12, x9]
-	FMOVQ (R10), F24
-	WORD  $0x3ce76959 // ldr q25, [x10, x7]
-	WORD  $0x3ce8695a // ldr q26, [x10, x8]
-	WORD  $0x3ce9695b // ldr q27, [x10, x9]
-	FMOVQ (R11), F28
-	FMOVQ (R3), F18
-	FMOVQ 16(R3), F19
-	PRFM  512(R3), PLDL1KEEP
-	WORD  $0x4f941240 // fmla v0.4s, v18.4s, v20.s[0]
-	WORD  $0x4f941261 // fmla v1.4s, v19.4s, v20.s[0]
-	WORD  $0x4f951242 // fmla v2.4s, v18.4s, v21.s[0]
-	WORD  $0x4f951263 // fmla v3.4s, v19.4s, v21.s[0]
-	WORD  $0x4f961244 // fmla v4.4s, v18.4s, v22.s[0]
-	WORD  $0x4f961265 // fmla v5.4s, v19.4s, v22.s[0]
-	WORD  $0x4f971246 // fmla v6.4s, v18.4s, v23.s[0]
-	WORD  $0x4f971267 // fmla v7.4s, v19.4s, v23.s[0]
-	WORD  $0x4f981248 // fmla v8.4s, v18.4s, v24.s[0]
-	WORD  $0x4f981269 // fmla v9.4s, v19.4s, v24.s[0]
-	WORD  $0x4f99124a // fmla v10.4s, v18.4s, v25.s[0]
-	WORD  $0x4f99126b // fmla v11.4s, v19.4s, v25.s[0]
-	WORD  $0x4f9a124c // fmla v12.4s, v18.4s, v26.s[0]
-	WORD  $0x4f9a126d // fmla v13.4s, v19.4s, v26.s[0]
-	WORD  $0x4f9b124e // fmla v14.4s, v18.4s, v27.s[0]
-	WORD  $0x4f9b126f // fmla v15.4s, v19.4s, v27.s[0]
-	WORD  $0x4f9c1250 // fmla v16.4s, v18.4s, v28.s[0]
-	WORD  $0x4f9c1271 // fmla v17.4s, v19.4s, v28.s[0]
-	FMOVQ 32(R3), F18
-	FMOVQ 48(R3), F19
-	WORD  $0x4fb41240 // fmla v0.4s, v18.4s, v20.s[1]
-	WORD  $0x4fb41261 // fmla v1.4s, v19.4s, v20.s[1]
-	WORD  $0x4fb51242 // fmla v2.4s, v18.4s, v21.s[1]
-	WORD  $0x4fb51263 // fmla v3.4s, v19.4s, v21.s[1]
-	WORD  $0x4fb61244 // fmla v4.4s, v18.4s, v22.s[1]
-	WORD  $0x4fb61265 // fmla v5.4s, v19.4s, v22.s[1]
-	WORD  $0x4fb71246 // fmla v6.4s, v18.4s, v23.s[1]
-	WORD  $0x4fb71267 // fmla v7.4s, v19.4s, v23.s[1]
-	WORD  $0x4fb81248 // fmla v8.4s, v18.4s, v24.s[1]
-	WORD  $0x4fb81269 // fmla v9.4s, v19.4s, v24.s[1]
-	WORD  $0x4fb9124a // fmla v10.4s, v18.4s, v25.s[1]
-	WORD  $0x4fb9126b // fmla v11.4s, v19.4s, v25.s[1]
-	WORD  $0x4fba124c // fmla v12.4s, v18.4s, v26.s[1]
-	WORD  $0x4fba126d // fmla v13.4s, v19.4s, v26.s[1]
-	WORD  $0x4fbb124e // fmla v14.4s, v18.4s, v27.s[1]
-	WORD  $0x4fbb126f // fmla v15.4s, v19.4s, v27.s[1]
-	WORD  $0x4fbc1250 // fmla v16.4s, v18.4s, v28.s[1]
-	WORD  $0x4fbc1271 // fmla v17.4s, v19.4s, v28.s[1]
-	FMOVQ 64(R3), F18
-	FMOVQ 80(R3), F19
-	PRFM  576(R3), PLDL1KEEP
-	WORD  $0x4f941a40 // fmla v0.4s, v18.4s, v20.s[2]
-	WORD  $0x4f941a61 // fmla v1.4s, v19.4s, v20.s[2]
-	WORD  $0x4f951a42 // fmla v2.4s, v18.4s, v21.s[2]
-	WORD  $0x4f951a63 // fmla v3.4s, v19.4s, v21.s[2]
-	WORD  $0x4f961a44 // fmla v4.4s, v18.4s, v22.s[2]
-	WORD  $0x4f961a65 // fmla v5.4s, v19.4s, v22.s[2]
-	WORD  $0x4f971a46 // fmla v6.4s, v18.4s, v23.s[2]
-	WORD  $0x4f971a67 // fmla v7.4s, v19.4s, v23.s[2]
-	WORD  $0x4f981a48 // fmla v8.4s, v18.4s, v24.s[2]
-	WORD  $0x4f981a69 // fmla v9.4s, v19.4s, v24.s[2]
-	WORD  $0x4f991a4a // fmla v10.4s, v18.4s, v25.s[2]
-	WORD  $0x4f991a6b // fmla v11.4s, v19.4s, v25.s[2]
-	WORD  $0x4f9a1a4c // fmla v12.4s, v18.4s, v26.s[2]
-	WORD  $0x4f9a1a6d // fmla v13.4s, v19.4s, v26.s[2]
-	WORD  $0x4f9b1a4e // fmla v14.4s, v18.4s, v27.s[2]
-	WORD  $0x4f9b1a6f // fmla v15.4s, v19.4s, v27.s[2]
-	WORD  $0x4f9c1a50 // fmla v16.4s, v18.4s, v28.s[2]
-	WORD  $0x4f9c1a71 // fmla v17.4s, v19.4s, v28.s[2]
-	FMOVQ 96(R3), F18
-	FMOVQ 112(R3), F19
-	WORD  $0x4fb41a40 // fmla v0.4s, v18.4s, v20.s[3]
-	WORD  $0x4fb41a61 // fmla v1.4s, v19.4s, v20.s[3]
-	WORD  $0x4fb51a42 // fmla v2.4s, v18.4s, v21.s[3]
-	WORD  $0x4fb51a63 // fmla v3.4s, v19.4s, v21.s[3]
-	WORD  $0x4fb61a44 // fmla v4.4s, v18.4s, v22.s[3]
-	WORD  $0x4fb61a65 // fmla v5.4s, v19.4s, v22.s[3]
-	WORD  $0x4fb71a46 // fmla v6.4s, v18.4s, v23.s[3]
-	WORD  $0x4fb71a67 // fmla v7.4s, v19.4s, v23.s[3]
-	WORD  $0x4fb81a48 // fmla v8.4s, v18.4s, v24.s[3]
-	WORD  $0x4fb81a69 // fmla v9.4s, v19.4s, v24.s[3]
-	WORD  $0x4fb91a4a // fmla v10.4s, v18.4s, v25.s[3]
-	WORD  $0x4fb91a6b // fmla v11.4s, v19.4s, v25.s[3]
-	WORD  $0x4fba1a4c // fmla v12.4s, v18.4s, v26.s[3]
-	WORD  $0x4fba1a6d // fmla v13.4s, v19.4s, v26.s[3]
-	WORD  $0x4fbb1a4e // fmla v14.4s, v18.4s, v27.s[3]
-	WORD  $0x4fbb1a6f // fmla v15.4s, v19.4s, v27.s[3]
-	WORD  $0x4fbc1a50 // fmla v16.4s, v18.4s, v28.s[3]
-	WORD  $0x4fbc1a71 // fmla v17.4s, v19.4s, v28.s[3]
-	ADD   $16, R12, R12
-	ADD   $16, R10, R10
-	ADD   $16, R11, R11
-	ADD   $128, R3, R3
-	SUBS  $4, R6, R6
-	BGE   farchannels9x2
+	FMOVQ   (R12), F20
+	WORD    $0x3ce76995 // ldr q21, [x12, x7]
+	WORD    $0x3ce86996 // ldr q22, [x12, x8]
+	WORD    $0x3ce96997 // ldr q23, [x12, x9]
+	FMOVQ   (R10), F24
+	WORD    $0x3ce76959 // ldr q25, [x10, x7]
+	WORD    $0x3ce8695a // ldr q26, [x10, x8]
+	WORD    $0x3ce9695b // ldr q27, [x10, x9]
+	FMOVQ.P 16(R11), F28
+	FLDPQ   (R3), (F18, F19)
+	PRFM    512(R3), PLDL1KEEP
+	WORD    $0x4f941240 // fmla v0.4s, v18.4s, v20.s[0]
+	WORD    $0x4f941261 // fmla v1.4s, v19.4s, v20.s[0]
+	WORD    $0x4f951242 // fmla v2.4s, v18.4s, v21.s[0]
+	WORD    $0x4f951263 // fmla v3.4s, v19.4s, v21.s[0]
+	WORD    $0x4f961244 // fmla v4.4s, v18.4s, v22.s[0]
+	WORD    $0x4f961265 // fmla v5.4s, v19.4s, v22.s[0]
+	WORD    $0x4f971246 // fmla v6.4s, v18.4s, v23.s[0]
+	WORD    $0x4f971267 // fmla v7.4s, v19.4s, v23.s[0]
+	WORD    $0x4f981248 // fmla v8.4s, v18.4s, v24.s[0]
+	WORD    $0x4f981269 // fmla v9.4s, v19.4s, v24.s[0]
+	WORD    $0x4f99124a // fmla v10.4s, v18.4s, v25.s[0]
+	WORD    $0x4f99126b // fmla v11.4s, v19.4s, v25.s[0]
+	WORD    $0x4f9a124c // fmla v12.4s, v18.4s, v26.s[0]
+	WORD    $0x4f9a126d // fmla v13.4s, v19.4s, v26.s[0]
+	WORD    $0x4f9b124e // fmla v14.4s, v18.4s, v27.s[0]
+	WORD    $0x4f9b126f // fmla v15.4s, v19.4s, v27.s[0]
+	WORD    $0x4f9c1250 // fmla v16.4s, v18.4s, v28.s[0]
+	WORD    $0x4f9c1271 // fmla v17.4s, v19.4s, v28.s[0]
+	FLDPQ   32(R3), (F18, F19)
+	WORD    $0x4fb41240 // fmla v0.4s, v18.4s, v20.s[1]
+	WORD    $0x4fb41261 // fmla v1.4s, v19.4s, v20.s[1]
+	WORD    $0x4fb51242 // fmla v2.4s, v18.4s, v21.s[1]
+	WORD    $0x4fb51263 // fmla v3.4s, v19.4s, v21.s[1]
+	WORD    $0x4fb61244 // fmla v4.4s, v18.4s, v22.s[1]
+	WORD    $0x4fb61265 // fmla v5.4s, v19.4s, v22.s[1]
+	WORD    $0x4fb71246 // fmla v6.4s, v18.4s, v23.s[1]
+	WORD    $0x4fb71267 // fmla v7.4s, v19.4s, v23.s[1]
+	WORD    $0x4fb81248 // fmla v8.4s, v18.4s, v24.s[1]
+	WORD    $0x4fb81269 // fmla v9.4s, v19.4s, v24.s[1]
+	WORD    $0x4fb9124a // fmla v10.4s, v18.4s, v25.s[1]
+	WORD    $0x4fb9126b // fmla v11.4s, v19.4s, v25.s[1]
+	WORD    $0x4fba124c // fmla v12.4s, v18.4s, v26.s[1]
+	WORD    $0x4fba126d // fmla v13.4s, v19.4s, v26.s[1]
+	WORD    $0x4fbb124e // fmla v14.4s, v18.4s, v27.s[1]
+	WORD    $0x4fbb126f // fmla v15.4s, v19.4s, v27.s[1]
+	WORD    $0x4fbc1250 // fmla v16.4s, v18.4s, v28.s[1]
+	WORD    $0x4fbc1271 // fmla v17.4s, v19.4s, v28.s[1]
+	FLDPQ   64(R3), (F18, F19)
+	PRFM    576(R3), PLDL1KEEP
+	WORD    $0x4f941a40 // fmla v0.4s, v18.4s, v20.s[2]
+	WORD    $0x4f941a61 // fmla v1.4s, v19.4s, v20.s[2]
+	WORD    $0x4f951a42 // fmla v2.4s, v18.4s, v21.s[2]
+	WORD    $0x4f951a63 // fmla v3.4s, v19.4s, v21.s[2]
+	WORD    $0x4f961a44 // fmla v4.4s, v18.4s, v22.s[2]
+	WORD    $0x4f961a65 // fmla v5.4s, v19.4s, v22.s[2]
+	WORD    $0x4f971a46 // fmla v6.4s, v18.4s, v23.s[2]
+	WORD    $0x4f971a67 // fmla v7.4s, v19.4s, v23.s[2]
+	WORD    $0x4f981a48 // fmla v8.4s, v18.4s, v24.s[2]
+	WORD    $0x4f981a69 // fmla v9.4s, v19.4s, v24.s[2]
+	WORD    $0x4f991a4a // fmla v10.4s, v18.4s, v25.s[2]
+	WORD    $0x4f991a6b // fmla v11.4s, v19.4s, v25.s[2]
+	WORD    $0x4f9a1a4c // fmla v12.4s, v18.4s, v26.s[2]
+	WORD    $0x4f9a1a6d // fmla v13.4s, v19.4s, v26.s[2]
+	WORD    $0x4f9b1a4e // fmla v14.4s, v18.4s, v27.s[2]
+	WORD    $0x4f9b1a6f // fmla v15.4s, v19.4s, v27.s[2]
+	WORD    $0x4f9c1a50 // fmla v16.4s, v18.4s, v28.s[2]
+	WORD    $0x4f9c1a71 // fmla v17.4s, v19.4s, v28.s[2]
+	FLDPQ   96(R3), (F18, F19)
+	WORD    $0x4fb41a40 // fmla v0.4s, v18.4s, v20.s[3]
+	WORD    $0x4fb41a61 // fmla v1.4s, v19.4s, v20.s[3]
+	WORD    $0x4fb51a42 // fmla v2.4s, v18.4s, v21.s[3]
+	WORD    $0x4fb51a63 // fmla v3.4s, v19.4s, v21.s[3]
+	WORD    $0x4fb61a44 // fmla v4.4s, v18.4s, v22.s[3]
+	WORD    $0x4fb61a65 // fmla v5.4s, v19.4s, v22.s[3]
+	WORD    $0x4fb71a46 // fmla v6.4s, v18.4s, v23.s[3]
+	WORD    $0x4fb71a67 // fmla v7.4s, v19.4s, v23.s[3]
+	WORD    $0x4fb81a48 // fmla v8.4s, v18.4s, v24.s[3]
+	WORD    $0x4fb81a69 // fmla v9.4s, v19.4s, v24.s[3]
+	WORD    $0x4fb91a4a // fmla v10.4s, v18.4s, v25.s[3]
+	WORD    $0x4fb91a6b // fmla v11.4s, v19.4s, v25.s[3]
+	WORD    $0x4fba1a4c // fmla v12.4s, v18.4s, v26.s[3]
+	WORD    $0x4fba1a6d // fmla v13.4s, v19.4s, v26.s[3]
+	WORD    $0x4fbb1a4e // fmla v14.4s, v18.4s, v27.s[3]
+	WORD    $0x4fbb1a6f // fmla v15.4s, v19.4s, v27.s[3]
+	WORD    $0x4fbc1a50 // fmla v16.4s, v18.4s, v28.s[3]
+	WORD    $0x4fbc1a71 // fmla v17.4s, v19.4s, v28.s[3]
+	ADD     $16, R12, R12
+	ADD     $16, R10, R10
+	ADD     $128, R3, R3
+	SUBS    $4, R6, R6
+	BGE     farchannels9x2
 
 farrest9x2:
 	ADDS $4, R6, R6
 	BEQ  farnext9x2
 
 farchannel9x2:
-	FMOVQ (R3), F18
-	FMOVQ 16(R3), F19
-	PRFM  512(R3), PLDL1KEEP
-	FMOVS (R12), F20
-	WORD  $0x4f941240 // fmla v0.4s, v18.4s, v20.s[0]
-	WORD  $0x4f941261 // fmla v1.4s, v19.4s, v20.s[0]
-	FMOVS (R12)(R7), F20
-	WORD  $0x4f941242 // fmla v2.4s, v18.4s, v20.s[0]
-	WORD  $0x4f941263 // fmla v3.4s, v19.4s, v20.s[0]
-	FMOVS (R12)(R8), F20
-	WORD  $0x4f941244 // fmla v4.4s, v18.4s, v20.s[0]
-	WORD  $0x4f941265 // fmla v5.4s, v19.4s, v20.s[0]
-	FMOVS (R12)(R9), F20
-	WORD  $0x4f941246 // fmla v6.4s, v18.4s, v20.s[0]
-	WORD  $0x4f941267 // fmla v7.4s, v19.4s, v20.s[0]
-	FMOVS (R10), F20
-	WORD  $0x4f941248 // fmla v8.4s, v18.4s, v20.s[0]
-	WORD  $0x4f941269 // fmla v9.4s, v19.4s, v20.s[0]
-	FMOVS (R10)(R7), F20
-	WORD  $0x4f94124a // fmla v10.4s, v18.4s, v20.s[0]
-	WORD  $0x4f94126b // fmla v11.4s, v19.4s, v20.s[0]
-	FMOVS (R10)(R8), F20
-	WORD  $0x4f94124c // fmla v12.4s, v18.4s, v20.s[0]
-	WORD  $0x4f94126d // fmla v13.4s, v19.4s, v20.s[0]
-	FMOVS (R10)(R9), F20
-	WORD  $0x4f94124e // fmla v14.4s, v18.4s, v20.s[0]
-	WORD  $0x4f94126f // fmla v15.4s, v19.4s, v20.s[0]
-	FMOVS (R11), F20
-	WORD  $0x4f941250 // fmla v16.4s, v18.4s, v20.s[0]
-	WORD  $0x4f941271 // fmla v17.4s, v19.4s, v20.s[0]
-	ADD   $4, R12, R12
-	ADD   $4, R10, R10
-	ADD   $4, R11, R11
-	ADD   $32, R3, R3
-	SUBS  $1, R6, R6
-	BNE   farchannel9x2
+	FLDPQ   (R3), (F18, F19)
+	PRFM    512(R3), PLDL1KEEP
+	FMOVS   (R12), F20
+	WORD    $0x4f941240 // fmla v0.4s, v18.4s, v20.s[0]
+	WORD    $0x4f941261 // fmla v1.4s, v19.4s, v20.s[0]
+	FMOVS   (R12)(R7), F20
+	WORD    $0x4f941242 // fmla v2.4s, v18.4s, v20.s[0]
+	WORD    $0x4f941263 // fmla v3.4s, v19.4s, v20.s[0]
+	FMOVS   (R12)(R8), F20
+	WORD    $0x4f941244 // fmla v4.4s, v18.4s, v20.s[0]
+	WORD    $0x4f941265 // fmla v5.4s, v19.4s, v20.s[0]
+	FMOVS   (R12)(R9), F20
+	WORD    $0x4f941246 // fmla v6.4s, v18.4s, v20.s[0]
+	WORD    $0x4f941267 // fmla v7.4s, v19.4s, v20.s[0]
+	FMOVS   (R10), F20
+	WORD    $0x4f941248 // fmla v8.4s, v18.4s, v20.s[0]
+	WORD    $0x4f941269 // fmla v9.4s, v19.4s, v20.s[0]
+	FMOVS   (R10)(R7), F20
+	WORD    $0x4f94124a // fmla v10.4s, v18.4s, v20.s[0]
+	WORD    $0x4f94126b // fmla v11.4s, v19.4s, v20.s[0]
+	FMOVS   (R10)(R8), F20
+	WORD    $0x4f94124c // fmla v12.4s, v18.4s, v20.s[0]
+	WORD    $0x4f94126d // fmla v13.4s, v19.4s, v20.s[0]
+	FMOVS   (R10)(R9), F20
+	WORD    $0x4f94124e // fmla v14.4s, v18.4s, v20.s[0]
+	WORD    $0x4f94126f // fmla v15.4s, v19.4s, v20.s[0]
+	FMOVS.P 4(R11), F20
+	WORD    $0x4f941250 // fmla v16.4s, v18.4s, v20.s[0]
+	WORD    $0x4f941271 // fmla v17.4s, v19.4s, v20.s[0]
+	ADD     $4, R12, R12
+	ADD     $4, R10, R10
+	ADD     $32, R3, R3
+	SUBS    $1, R6, R6
+	BNE     farchannel9x2
 
 farnext9x2:
 	ADD  $8, R1, R1
@@ -18323,32 +17695,29 @@ neartap1x1:
 	BLT  nearrest1x1
 
 nearchannels1x1:
-	FMOVQ (R7), F2
-	FMOVQ (R3), F1
-	WORD  $0x4f821020 // fmla v0.4s, v1.4s, v2.s[0]
-	FMOVQ 16(R3), F1
-	WORD  $0x4fa21020 // fmla v0.4s, v1.4s, v2.s[1]
-	FMOVQ 32(R3), F1
-	WORD  $0x4f821820 // fmla v0.4s, v1.4s, v2.s[2]
-	FMOVQ 48(R3), F1
-	WORD  $0x4fa21820 // fmla v0.4s, v1.4s, v2.s[3]
-	ADD   $16, R7, R7
-	ADD   $64, R3, R3
-	SUBS  $4, R6, R6
-	BGE   nearchannels1x1
+	FMOVQ.P 16(R7), F2
+	FMOVQ   (R3), F1
+	WORD    $0x4f821020 // fmla v0.4s, v1.4s, v2.s[0]
+	FMOVQ   16(R3), F1
+	WORD    $0x4fa21020 // fmla v0.4s, v1.4s, v2.s[1]
+	FMOVQ   32(R3), F1
+	WORD    $0x4f821820 // fmla v0.4s, v1.4s, v2.s[2]
+	FMOVQ   48(R3), F1
+	WORD    $0x4fa21820 // fmla v0.4s, v1.4s, v2.s[3]
+	ADD     $64, R3, R3
+	SUBS    $4, R6, R6
+	BGE     nearchannels1x1
 
 nearrest1x1:
 	ADDS $4, R6, R6
 	BEQ  nearnext1x1
 
 nearchannel1x1:
-	FMOVQ (R3), F1
-	FMOVS (R7), F2
-	WORD  $0x4f821020 // fmla v0.4s, v1.4s, v2.s[0]
-	ADD   $4, R7, R7
-	ADD   $16, R3, R3
-	SUBS  $1, R6, R6
-	BNE   nearchannel1x1
+	FMOVQ.P 16(R3), F1
+	FMOVS.P 4(R7), F2
+	WORD    $0x4f821020 // fmla v0.4s, v1.4s, v2.s[0]
+	SUBS    $1, R6, R6
+	BNE     nearchannel1x1
 
 nearnext1x1:
 	ADD   $8, R1, R1
@@ -18417,39 +17786,36 @@ neartap2x1:
 	BLT  nearrest2x1
 
 nearchannels2x1:
-	FMOVQ (R7), F3
-	FMOVQ 16(R7), F4
-	FMOVQ (R3), F2
-	WORD  $0x4f831040 // fmla v0.4s, v2.4s, v3.s[0]
-	WORD  $0x4f841041 // fmla v1.4s, v2.4s, v4.s[0]
-	FMOVQ 16(R3), F2
-	WORD  $0x4fa31040 // fmla v0.4s, v2.4s, v3.s[1]
-	WORD  $0x4fa41041 // fmla v1.4s, v2.4s, v4.s[1]
-	FMOVQ 32(R3), F2
-	WORD  $0x4f831840 // fmla v0.4s, v2.4s, v3.s[2]
-	WORD  $0x4f841841 // fmla v1.4s, v2.4s, v4.s[2]
-	FMOVQ 48(R3), F2
-	WORD  $0x4fa31840 // fmla v0.4s, v2.4s, v3.s[3]
-	WORD  $0x4fa41841 // fmla v1.4s, v2.4s, v4.s[3]
-	ADD   $16, R7, R7
-	ADD   $64, R3, R3
-	SUBS  $4, R6, R6
-	BGE   nearchannels2x1
+	FLDPQ.P 16(R7), (F3, F4)
+	FMOVQ   (R3), F2
+	WORD    $0x4f831040 // fmla v0.4s, v2.4s, v3.s[0]
+	WORD    $0x4f841041 // fmla v1.4s, v2.4s, v4.s[0]
+	FMOVQ   16(R3), F2
+	WORD    $0x4fa31040 // fmla v0.4s, v2.4s, v3.s[1]
+	WORD    $0x4fa41041 // fmla v1.4s, v2.4s, v4.s[1]
+	FMOVQ   32(R3), F2
+	WORD    $0x4f831840 // fmla v0.4s, v2.4s, v3.s[2]
+	WORD    $0x4f841841 // fmla v1.4s, v2.4s, v4.s[2]
+	FMOVQ   48(R3), F2
+	WORD    $0x4fa31840 // fmla v0.4s, v2.4s, v3.s[3]
+	WORD    $0x4fa41841 // fmla v1.4s, v2.4s, v4.s[3]
+	ADD     $64, R3, R3
+	SUBS    $4, R6, R6
+	BGE     nearchannels2x1
 
 nearrest2x1:
 	ADDS $4, R6, R6
 	BEQ  nearnext2x1
 
 nearchannel2x1:
-	FMOVQ (R3), F2
-	FMOVS (R7), F3
-	WORD  $0x4f831040 // fmla v0.4s, v2.4s, v3.s[0]
-	FMOVS 16(R7), F3
-	WORD  $0x4f831041 // fmla v1.4s, v2.4s, v3.s[0]
-	ADD   $4, R7, R7
-	ADD   $16, R3, R3
-	SUBS  $1, R6, R6
-	BNE   nearchannel2x1
+	FMOVQ.P 16(R3), F2
+	FMOVS   (R7), F3
+	WORD    $0x4f831040 // fmla v0.4s, v2.4s, v3.s[0]
+	FMOVS   16(R7), F3
+	WORD    $0x4f831041 // fmla v1.4s, v2.4s, v3.s[0]
+	ADD     $4, R7, R7
+	SUBS    $1, R6, R6
+	BNE     nearchannel2x1
 
 nearnext2x1:
 	ADD  $8, R1, R1
@@ -18490,15 +17856,14 @@ farrest2x1:
 	BEQ  farnext2x1
 
 farchannel2x1:
-	FMOVQ (R3), F2
-	FMOVS (R8), F3
-	WORD  $0x4f831040 // fmla v0.4s, v2.4s, v3.s[0]
-	FMOVS (R8)(R7), F3
-	WORD  $0x4f831041 // fmla v1.4s, v2.4s, v3.s[0]
-	ADD   $4, R8, R8
-	ADD   $16, R3, R3
-	SUBS  $1, R6, R6
-	BNE   farchannel2x1
+	FMOVQ.P 16(R3), F2
+	FMOVS   (R8), F3
+	WORD    $0x4f831040 // fmla v0.4s, v2.4s, v3.s[0]
+	FMOVS   (R8)(R7), F3
+	WORD    $0x4f831041 // fmla v1.4s, v2.4s, v3.s[0]
+	ADD     $4, R8, R8
+	SUBS    $1, R6, R6
+	BNE     farchannel2x1
 
 farnext2x1:
 	ADD  $8, R1, R1
@@ -18577,8 +17942,7 @@ neartap3x1:
 	BLT  nearrest3x1
 
 nearchannels3x1:
-	FMOVQ (R7), F4
-	FMOVQ 16(R7), F5
+	FLDPQ (R7), (F4, F5)
 	FMOVQ 32(R7), F6
 	FMOVQ (R3), F3
 	WORD  $0x4f841060 // fmla v0.4s, v3.4s, v4.s[0]
@@ -18606,17 +17970,16 @@ nearrest3x1:
 	BEQ  nearnext3x1
 
 nearchannel3x1:
-	FMOVQ (R3), F3
-	FMOVS (R7), F4
-	WORD  $0x4f841060 // fmla v0.4s, v3.4s, v4.s[0]
-	FMOVS 16(R7), F4
-	WORD  $0x4f841061 // fmla v1.4s, v3.4s, v4.s[0]
-	FMOVS 32(R7), F4
-	WORD  $0x4f841062 // fmla v2.4s, v3.4s, v4.s[0]
-	ADD   $4, R7, R7
-	ADD   $16, R3, R3
-	SUBS  $1, R6, R6
-	BNE   nearchannel3x1
+	FMOVQ.P 16(R3), F3
+	FMOVS   (R7), F4
+	WORD    $0x4f841060 // fmla v0.4s, v3.4s, v4.s[0]
+	FMOVS   16(R7), F4
+	WORD    $0x4f841061 // fmla v1.4s, v3.4s, v4.s[0]
+	FMOVS   32(R7), F4
+	WORD    $0x4f841062 // fmla v2.4s, v3.4s, v4.s[0]
+	ADD     $4, R7, R7
+	SUBS    $1, R6, R6
+	BNE     nearchannel3x1
 
 nearnext3x1:
 	ADD  $8, R1, R1
@@ -18664,17 +18027,16 @@ farrest3x1:
 	BEQ  farnext3x1
 
 farchannel3x1:
-	FMOVQ (R3), F3
-	FMOVS (R9), F4
-	WORD  $0x4f841060 // fmla v0.4s, v3.4s, v4.s[0]
-	FMOVS (R9)(R7), F4
-	WORD  $0x4f841061 // fmla v1.4s, v3.4s, v4.s[0]
-	FMOVS (R9)(R8), F4
-	WORD  $0x4f841062 // fmla v2.4s, v3.4s, v4.s[0]
-	ADD   $4, R9, R9
-	ADD   $16, R3, R3
-	SUBS  $1, R6, R6
-	BNE   farchannel3x1
+	FMOVQ.P 16(R3), F3
+	FMOVS   (R9), F4
+	WORD    $0x4f841060 // fmla v0.4s, v3.4s, v4.s[0]
+	FMOVS   (R9)(R7), F4
+	WORD    $0x4f841061 // fmla v1.4s, v3.4s, v4.s[0]
+	FMOVS   (R9)(R8), F4
+	WORD    $0x4f841062 // fmla v2.4s, v3.4s, v4.s[0]
+	ADD     $4, R9, R9
+	SUBS    $1, R6, R6
+	BNE     farchannel3x1
 
 farnext3x1:
 	ADD  $8, R1, R1
@@ -18761,10 +18123,8 @@ neartap4x1:
 	BLT  nearrest4x1
 
 nearchannels4x1:
-	FMOVQ (R7), F5
-	FMOVQ 16(R7), F6
-	FMOVQ 32(R7), F7
-	FMOVQ 48(R7), F8
+	FLDPQ (R7), (F5, F6)
+	FLDPQ 32(R7), (F7, F8)
 	FMOVQ (R3), F4
 	WORD  $0x4f851080 // fmla v0.4s, v4.4s, v5.s[0]
 	WORD  $0x4f861081 // fmla v1.4s, v4.4s, v6.s[0]
@@ -18795,19 +18155,18 @@ nearrest4x1:
 	BEQ  nearnext4x1
 
 nearchannel4x1:
-	FMOVQ (R3), F4
-	FMOVS (R7), F5
-	WORD  $0x4f851080 // fmla v0.4s, v4.4s, v5.s[0]
-	FMOVS 16(R7), F5
-	WORD  $0x4f851081 // fmla v1.4s, v4.4s, v5.s[0]
-	FMOVS 32(R7), F5
-	WORD  $0x4f851082 // fmla v2.4s, v4.4s, v5.s[0]
-	FMOVS 48(R7), F5
-	WORD  $0x4f851083 // fmla v3.4s, v4.4s, v5.s[0]
-	ADD   $4, R7, R7
-	ADD   $16, R3, R3
-	SUBS  $1, R6, R6
-	BNE   nearchannel4x1
+	FMOVQ.P 16(R3), F4
+	FMOVS   (R7), F5
+	WORD    $0x4f851080 // fmla v0.4s, v4.4s, v5.s[0]
+	FMOVS   16(R7), F5
+	WORD    $0x4f851081 // fmla v1.4s, v4.4s, v5.s[0]
+	FMOVS   32(R7), F5
+	WORD    $0x4f851082 // fmla v2.4s, v4.4s, v5.s[0]
+	FMOVS   48(R7), F5
+	WORD    $0x4f851083 // fmla v3.4s, v4.4s, v5.s[0]
+	ADD     $4, R7, R7
+	SUBS    $1, R6, R6
+	BNE     nearchannel4x1
 
 nearnext4x1:
 	ADD  $8, R1, R1
@@ -18861,19 +18220,18 @@ farrest4x1:
 	BEQ  farnext4x1
 
 farchannel4x1:
-	FMOVQ (R3), F4
-	FMOVS (R10), F5
-	WORD  $0x4f851080 // fmla v0.4s, v4.4s, v5.s[0]
-	FMOVS (R10)(R7), F5
-	WORD  $0x4f851081 // fmla v1.4s, v4.4s, v5.s[0]
-	FMOVS (R10)(R8), F5
-	WORD  $0x4f851082 // fmla v2.4s, v4.4s, v5.s[0]
-	FMOVS (R10)(R9), F5
-	WORD  $0x4f851083 // fmla v3.4s, v4.4s, v5.s[0]
-	ADD   $4, R10, R10
-	ADD   $16, R3, R3
-	SUBS  $1, R6, R6
-	BNE   farchannel4x1
+	FMOVQ.P 16(R3), F4
+	FMOVS   (R10), F5
+	WORD    $0x4f851080 // fmla v0.4s, v4.4s, v5.s[0]
+	FMOVS   (R10)(R7), F5
+	WORD    $0x4f851081 // fmla v1.4s, v4.4s, v5.s[0]
+	FMOVS   (R10)(R8), F5
+	WORD    $0x4f851082 // fmla v2.4s, v4.4s, v5.s[0]
+	FMOVS   (R10)(R9), F5
+	WORD    $0x4f851083 // fmla v3.4s, v4.4s, v5.s[0]
+	ADD     $4, R10, R10
+	SUBS    $1, R6, R6
+	BNE     farchannel4x1
 
 farnext4x1:
 	ADD  $8, R1, R1
@@ -18968,10 +18326,8 @@ neartap5x1:
 	BLT  nearrest5x1
 
 nearchannels5x1:
-	FMOVQ (R7), F6
-	FMOVQ 16(R7), F7
-	FMOVQ 32(R7), F8
-	FMOVQ 48(R7), F9
+	FLDPQ (R7), (F6, F7)
+	FLDPQ 32(R7), (F8, F9)
 	FMOVQ 64(R7), F10
 	FMOVQ (R3), F5
 	WORD  $0x4f8610a0 // fmla v0.4s, v5.4s, v6.s[0]
@@ -19007,21 +18363,20 @@ nearrest5x1:
 	BEQ  nearnext5x1
 
 nearchannel5x1:
-	FMOVQ (R3), F5
-	FMOVS (R7), F6
-	WORD  $0x4f8610a0 // fmla v0.4s, v5.4s, v6.s[0]
-	FMOVS 16(R7), F6
-	WORD  $0x4f8610a1 // fmla v1.4s, v5.4s, v6.s[0]
-	FMOVS 32(R7), F6
-	WORD  $0x4f8610a2 // fmla v2.4s, v5.4s, v6.s[0]
-	FMOVS 48(R7), F6
-	WORD  $0x4f8610a3 // fmla v3.4s, v5.4s, v6.s[0]
-	FMOVS 64(R7), F6
-	WORD  $0x4f8610a4 // fmla v4.4s, v5.4s, v6.s[0]
-	ADD   $4, R7, R7
-	ADD   $16, R3, R3
-	SUBS  $1, R6, R6
-	BNE   nearchannel5x1
+	FMOVQ.P 16(R3), F5
+	FMOVS   (R7), F6
+	WORD    $0x4f8610a0 // fmla v0.4s, v5.4s, v6.s[0]
+	FMOVS   16(R7), F6
+	WORD    $0x4f8610a1 // fmla v1.4s, v5.4s, v6.s[0]
+	FMOVS   32(R7), F6
+	WORD    $0x4f8610a2 // fmla v2.4s, v5.4s, v6.s[0]
+	FMOVS   48(R7), F6
+	WORD    $0x4f8610a3 // fmla v3.4s, v5.4s, v6.s[0]
+	FMOVS   64(R7), F6
+	WORD    $0x4f8610a4 // fmla v4.4s, v5.4s, v6.s[0]
+	ADD     $4, R7, R7
+	SUBS    $1, R6, R6
+	BNE     nearchannel5x1
 
 nearnext5x1:
 	ADD  $8, R1, R1
@@ -19043,62 +18398,59 @@ fartap5x1:
 	BLT  farrest5x1
 
 farchannels5x1:
-	FMOVQ (R11), F6
-	WORD  $0x3ce76967 // ldr q7, [x11, x7]
-	WORD  $0x3ce86968 // ldr q8, [x11, x8]
-	WORD  $0x3ce96969 // ldr q9, [x11, x9]
-	FMOVQ (R10), F10
-	FMOVQ (R3), F5
-	WORD  $0x4f8610a0 // fmla v0.4s, v5.4s, v6.s[0]
-	WORD  $0x4f8710a1 // fmla v1.4s, v5.4s, v7.s[0]
-	WORD  $0x4f8810a2 // fmla v2.4s, v5.4s, v8.s[0]
-	WORD  $0x4f8910a3 // fmla v3.4s, v5.4s, v9.s[0]
-	WORD  $0x4f8a10a4 // fmla v4.4s, v5.4s, v10.s[0]
-	FMOVQ 16(R3), F5
-	WORD  $0x4fa610a0 // fmla v0.4s, v5.4s, v6.s[1]
-	WORD  $0x4fa710a1 // fmla v1.4s, v5.4s, v7.s[1]
-	WORD  $0x4fa810a2 // fmla v2.4s, v5.4s, v8.s[1]
-	WORD  $0x4fa910a3 // fmla v3.4s, v5.4s, v9.s[1]
-	WORD  $0x4faa10a4 // fmla v4.4s, v5.4s, v10.s[1]
-	FMOVQ 32(R3), F5
-	WORD  $0x4f8618a0 // fmla v0.4s, v5.4s, v6.s[2]
-	WORD  $0x4f8718a1 // fmla v1.4s, v5.4s, v7.s[2]
-	WORD  $0x4f8818a2 // fmla v2.4s, v5.4s, v8.s[2]
-	WORD  $0x4f8918a3 // fmla v3.4s, v5.4s, v9.s[2]
-	WORD  $0x4f8a18a4 // fmla v4.4s, v5.4s, v10.s[2]
-	FMOVQ 48(R3), F5
-	WORD  $0x4fa618a0 // fmla v0.4s, v5.4s, v6.s[3]
-	WORD  $0x4fa718a1 // fmla v1.4s, v5.4s, v7.s[3]
-	WORD  $0x4fa818a2 // fmla v2.4s, v5.4s, v8.s[3]
-	WORD  $0x4fa918a3 // fmla v3.4s, v5.4s, v9.s[3]
-	WORD  $0x4faa18a4 // fmla v4.4s, v5.4s, v10.s[3]
-	ADD   $16, R11, R11
-	ADD   $16, R10, R10
-	ADD   $64, R3, R3
-	SUBS  $4, R6, R6
-	BGE   farchannels5x1
+	FMOVQ   (R11), F6
+	WORD    $0x3ce76967 // ldr q7, [x11, x7]
+	WORD    $0x3ce86968 // ldr q8, [x11, x8]
+	WORD    $0x3ce96969 // ldr q9, [x11, x9]
+	FMOVQ.P 16(R10), F10
+	FMOVQ   (R3), F5
+	WORD    $0x4f8610a0 // fmla v0.4s, v5.4s, v6.s[0]
+	WORD    $0x4f8710a1 // fmla v1.4s, v5.4s, v7.s[0]
+	WORD    $0x4f8810a2 // fmla v2.4s, v5.4s, v8.s[0]
+	WORD    $0x4f8910a3 // fmla v3.4s, v5.4s, v9.s[0]
+	WORD    $0x4f8a10a4 // fmla v4.4s, v5.4s, v10.s[0]
+	FMOVQ   16(R3), F5
+	WORD    $0x4fa610a0 // fmla v0.4s, v5.4s, v6.s[1]
+	WORD    $0x4fa710a1 // fmla v1.4s, v5.4s, v7.s[1]
+	WORD    $0x4fa810a2 // fmla v2.4s, v5.4s, v8.s[1]
+	WORD    $0x4fa910a3 // fmla v3.4s, v5.4s, v9.s[1]
+	WORD    $0x4faa10a4 // fmla v4.4s, v5.4s, v10.s[1]
+	FMOVQ   32(R3), F5
+	WORD    $0x4f8618a0 // fmla v0.4s, v5.4s, v6.s[2]
+	WORD    $0x4f8718a1 // fmla v1.4s, v5.4s, v7.s[2]
+	WORD    $0x4f8818a2 // fmla v2.4s, v5.4s, v8.s[2]
+	WORD    $0x4f8918a3 // fmla v3.4s, v5.4s, v9.s[2]
+	WORD    $0x4f8a18a4 // fmla v4.4s, v5.4s, v10.s[2]
+	FMOVQ   48(R3), F5
+	WORD    $0x4fa618a0 // fmla v0.4s, v5.4s, v6.s[3]
+	WORD    $0x4fa718a1 // fmla v1.4s, v5.4s, v7.s[3]
+	WORD    $0x4fa818a2 // fmla v2.4s, v5.4s, v8.s[3]
+	WORD    $0x4fa918a3 // fmla v3.4s, v5.4s, v9.s[3]
+	WORD    $0x4faa18a4 // fmla v4.4s, v5.4s, v10.s[3]
+	ADD     $16, R11, R11
+	ADD     $64, R3, R3
+	SUBS    $4, R6, R6
+	BGE     farchannels5x1
 
 farrest5x1:
 	ADDS $4, R6, R6
 	BEQ  farnext5x1
 
 farchannel5x1:
-	FMOVQ (R3), F5
-	FMOVS (R11), F6
-	WORD  $0x4f8610a0 // fmla v0.4s, v5.4s, v6.s[0]
-	FMOVS (R11)(R7), F6
-	WORD  $0x4f8610a1 // fmla v1.4s, v5.4s, v6.s[0]
-	FMOVS (R11)(R8), F6
-	WORD  $0x4f8610a2 // fmla v2.4s, v5.4s, v6.s[0]
-	FMOVS (R11)(R9), F6
-	WORD  $0x4f8610a3 // fmla v3.4s, v5.4s, v6.s[0]
-	FMOVS (R10), F6
-	WORD  $0x4f8610a4 // fmla v4.4s, v5.4s, v6.s[0]
-	ADD   $4, R11, R11
-	ADD   $4, R10, R10
-	ADD   $16, R3, R3
-	SUBS  $1, R6, R6
-	BNE   farchannel5x1
+	FMOVQ.P 16(R3), F5
+	FMOVS   (R11), F6
+	WORD    $0x4f8610a0 // fmla v0.4s, v5.4s, v6.s[0]
+	FMOVS   (R11)(R7), F6
+	WORD    $0x4f8610a1 // fmla v1.4s, v5.4s, v6.s[0]
+	FMOVS   (R11)(R8), F6
+	WORD    $0x4f8610a2 // fmla v2.4s, v5.4s, v6.s[0]
+	FMOVS   (R11)(R9), F6
+	WORD    $0x4f8610a3 // fmla v3.4s, v5.4s, v6.s[0]
+	FMOVS.P 4(R10), F6
+	WORD    $0x4f8610a4 // fmla v4.4s, v5.4s, v6.s[0]
+	ADD     $4, R11, R11
+	SUBS    $1, R6, R6
+	BNE     farchannel5x1
 
 farnext5x1:
 	ADD  $8, R1, R1
@@ -19201,12 +18553,9 @@ neartap6x1:
 	BLT  nearrest6x1
 
 nearchannels6x1:
-	FMOVQ (R7), F7
-	FMOVQ 16(R7), F8
-	FMOVQ 32(R7), F9
-	FMOVQ 48(R7), F10
-	FMOVQ 64(R7), F11
-	FMOVQ 80(R7), F12
+	FLDPQ (R7), (F7, F8)
+	FLDPQ 32(R7), (F9, F10)
+	FLDPQ 64(R7), (F11, F12)
 	FMOVQ (R3), F6
 	WORD  $0x4f8710c0 // fmla v0.4s, v6.4s, v7.s[0]
 	WORD  $0x4f8810c1 // fmla v1.4s, v6.4s, v8.s[0]
@@ -19245,23 +18594,22 @@ nearrest6x1:
 	BEQ  nearnext6x1
 
 nearchannel6x1:
-	FMOVQ (R3), F6
-	FMOVS (R7), F7
-	WORD  $0x4f8710c0 // fmla v0.4s, v6.4s, v7.s[0]
-	FMOVS 16(R7), F7
-	WORD  $0x4f8710c1 // fmla v1.4s, v6.4s, v7.s[0]
-	FMOVS 32(R7), F7
-	WORD  $0x4f8710c2 // fmla v2.4s, v6.4s, v7.s[0]
-	FMOVS 48(R7), F7
-	WORD  $0x4f8710c3 // fmla v3.4s, v6.4s, v7.s[0]
-	FMOVS 64(R7), F7
-	WORD  $0x4f8710c4 // fmla v4.4s, v6.4s, v7.s[0]
-	FMOVS 80(R7), F7
-	WORD  $0x4f8710c5 // fmla v5.4s, v6.4s, v7.s[0]
-	ADD   $4, R7, R7
-	ADD   $16, R3, R3
-	SUBS  $1, R6, R6
-	BNE   nearchannel6x1
+	FMOVQ.P 16(R3), F6
+	FMOVS   (R7), F7
+	WORD    $0x4f8710c0 // fmla v0.4s, v6.4s, v7.s[0]
+	FMOVS   16(R7), F7
+	WORD    $0x4f8710c1 // fmla v1.4s, v6.4s, v7.s[0]
+	FMOVS   32(R7), F7
+	WORD    $0x4f8710c2 // fmla v2.4s, v6.4s, v7.s[0]
+	FMOVS   48(R7), F7
+	WORD    $0x4f8710c3 // fmla v3.4s, v6.4s, v7.s[0]
+	FMOVS   64(R7), F7
+	WORD    $0x4f8710c4 // fmla v4.4s, v6.4s, v7.s[0]
+	FMOVS   80(R7), F7
+	WORD    $0x4f8710c5 // fmla v5.4s, v6.4s, v7.s[0]
+	ADD     $4, R7, R7
+	SUBS    $1, R6, R6
+	BNE     nearchannel6x1
 
 nearnext6x1:
 	ADD  $8, R1, R1
@@ -19328,24 +18676,23 @@ farrest6x1:
 	BEQ  farnext6x1
 
 farchannel6x1:
-	FMOVQ (R3), F6
-	FMOVS (R11), F7
-	WORD  $0x4f8710c0 // fmla v0.4s, v6.4s, v7.s[0]
-	FMOVS (R11)(R7), F7
-	WORD  $0x4f8710c1 // fmla v1.4s, v6.4s, v7.s[0]
-	FMOVS (R11)(R8), F7
-	WORD  $0x4f8710c2 // fmla v2.4s, v6.4s, v7.s[0]
-	FMOVS (R11)(R9), F7
-	WORD  $0x4f8710c3 // fmla v3.4s, v6.4s, v7.s[0]
-	FMOVS (R10), F7
-	WORD  $0x4f8710c4 // fmla v4.4s, v6.4s, v7.s[0]
-	FMOVS (R10)(R7), F7
-	WORD  $0x4f8710c5 // fmla v5.4s, v6.4s, v7.s[0]
-	ADD   $4, R11, R11
-	ADD   $4, R10, R10
-	ADD   $16, R3, R3
-	SUBS  $1, R6, R6
-	BNE   farchannel6x1
+	FMOVQ.P 16(R3), F6
+	FMOVS   (R11), F7
+	WORD    $0x4f8710c0 // fmla v0.4s, v6.4s, v7.s[0]
+	FMOVS   (R11)(R7), F7
+	WORD    $0x4f8710c1 // fmla v1.4s, v6.4s, v7.s[0]
+	FMOVS   (R11)(R8), F7
+	WORD    $0x4f8710c2 // fmla v2.4s, v6.4s, v7.s[0]
+	FMOVS   (R11)(R9), F7
+	WORD    $0x4f8710c3 // fmla v3.4s, v6.4s, v7.s[0]
+	FMOVS   (R10), F7
+	WORD    $0x4f8710c4 // fmla v4.4s, v6.4s, v7.s[0]
+	FMOVS   (R10)(R7), F7
+	WORD    $0x4f8710c5 // fmla v5.4s, v6.4s, v7.s[0]
+	ADD     $4, R11, R11
+	ADD     $4, R10, R10
+	SUBS    $1, R6, R6
+	BNE     farchannel6x1
 
 farnext6x1:
 	ADD  $8, R1, R1
@@ -19456,12 +18803,9 @@ neartap7x1:
 	BLT  nearrest7x1
 
 nearchannels7x1:
-	FMOVQ (R7), F8
-	FMOVQ 16(R7), F9
-	FMOVQ 32(R7), F10
-	FMOVQ 48(R7), F11
-	FMOVQ 64(R7), F12
-	FMOVQ 80(R7), F13
+	FLDPQ (R7), (F8, F9)
+	FLDPQ 32(R7), (F10, F11)
+	FLDPQ 64(R7), (F12, F13)
 	FMOVQ 96(R7), F14
 	FMOVQ (R3), F7
 	WORD  $0x4f8810e0 // fmla v0.4s, v7.4s, v8.s[0]
@@ -19505,25 +18849,24 @@ nearrest7x1:
 	BEQ  nearnext7x1
 
 nearchannel7x1:
-	FMOVQ (R3), F7
-	FMOVS (R7), F8
-	WORD  $0x4f8810e0 // fmla v0.4s, v7.4s, v8.s[0]
-	FMOVS 16(R7), F8
-	WORD  $0x4f8810e1 // fmla v1.4s, v7.4s, v8.s[0]
-	FMOVS 32(R7), F8
-	WORD  $0x4f8810e2 // fmla v2.4s, v7.4s, v8.s[0]
-	FMOVS 48(R7), F8
-	WORD  $0x4f8810e3 // fmla v3.4s, v7.4s, v8.s[0]
-	FMOVS 64(R7), F8
-	WORD  $0x4f8810e4 // fmla v4.4s, v7.4s, v8.s[0]
-	FMOVS 80(R7), F8
-	WORD  $0x4f8810e5 // fmla v5.4s, v7.4s, v8.s[0]
-	FMOVS 96(R7), F8
-	WORD  $0x4f8810e6 // fmla v6.4s, v7.4s, v8.s[0]
-	ADD   $4, R7, R7
-	ADD   $16, R3, R3
-	SUBS  $1, R6, R6
-	BNE   nearchannel7x1
+	FMOVQ.P 16(R3), F7
+	FMOVS   (R7), F8
+	WORD    $0x4f8810e0 // fmla v0.4s, v7.4s, v8.s[0]
+	FMOVS   16(R7), F8
+	WORD    $0x4f8810e1 // fmla v1.4s, v7.4s, v8.s[0]
+	FMOVS   32(R7), F8
+	WORD    $0x4f8810e2 // fmla v2.4s, v7.4s, v8.s[0]
+	FMOVS   48(R7), F8
+	WORD    $0x4f8810e3 // fmla v3.4s, v7.4s, v8.s[0]
+	FMOVS   64(R7), F8
+	WORD    $0x4f8810e4 // fmla v4.4s, v7.4s, v8.s[0]
+	FMOVS   80(R7), F8
+	WORD    $0x4f8810e5 // fmla v5.4s, v7.4s, v8.s[0]
+	FMOVS   96(R7), F8
+	WORD    $0x4f8810e6 // fmla v6.4s, v7.4s, v8.s[0]
+	ADD     $4, R7, R7
+	SUBS    $1, R6, R6
+	BNE     nearchannel7x1
 
 nearnext7x1:
 	ADD  $8, R1, R1
@@ -19595,26 +18938,25 @@ farrest7x1:
 	BEQ  farnext7x1
 
 farchannel7x1:
-	FMOVQ (R3), F7
-	FMOVS (R11), F8
-	WORD  $0x4f8810e0 // fmla v0.4s, v7.4s, v8.s[0]
-	FMOVS (R11)(R7), F8
-	WORD  $0x4f8810e1 // fmla v1.4s, v7.4s, v8.s[0]
-	FMOVS (R11)(R8), F8
-	WORD  $0x4f8810e2 // fmla v2.4s, v7.4s, v8.s[0]
-	FMOVS (R11)(R9), F8
-	WORD  $0x4f8810e3 // fmla v3.4s, v7.4s, v8.s[0]
-	FMOVS (R10), F8
-	WORD  $0x4f8810e4 // fmla v4.4s, v7.4s, v8.s[0]
-	FMOVS (R10)(R7), F8
-	WORD  $0x4f8810e5 // fmla v5.4s, v7.4s, v8.s[0]
-	FMOVS (R10)(R8), F8
-	WORD  $0x4f8810e6 // fmla v6.4s, v7.4s, v8.s[0]
-	ADD   $4, R11, R11
-	ADD   $4, R10, R10
-	ADD   $16, R3, R3
-	SUBS  $1, R6, R6
-	BNE   farchannel7x1
+	FMOVQ.P 16(R3), F7
+	FMOVS   (R11), F8
+	WORD    $0x4f8810e0 // fmla v0.4s, v7.4s, v8.s[0]
+	FMOVS   (R11)(R7), F8
+	WORD    $0x4f8810e1 // fmla v1.4s, v7.4s, v8.s[0]
+	FMOVS   (R11)(R8), F8
+	WORD    $0x4f8810e2 // fmla v2.4s, v7.4s, v8.s[0]
+	FMOVS   (R11)(R9), F8
+	WORD    $0x4f8810e3 // fmla v3.4s, v7.4s, v8.s[0]
+	FMOVS   (R10), F8
+	WORD    $0x4f8810e4 // fmla v4.4s, v7.4s, v8.s[0]
+	FMOVS   (R10)(R7), F8
+	WORD    $0x4f8810e5 // fmla v5.4s, v7.4s, v8.s[0]
+	FMOVS   (R10)(R8), F8
+	WORD    $0x4f8810e6 // fmla v6.4s, v7.4s, v8.s[0]
+	ADD     $4, R11, R11
+	ADD     $4, R10, R10
+	SUBS    $1, R6, R6
+	BNE     farchannel7x1
 
 farnext7x1:
 	ADD  $8, R1, R1
@@ -19733,14 +19075,10 @@ neartap8x1:
 	BLT  nearrest8x1
 
 nearchannels8x1:
-	FMOVQ (R7), F9
-	FMOVQ 16(R7), F10
-	FMOVQ 32(R7), F11
-	FMOVQ 48(R7), F12
-	FMOVQ 64(R7), F13
-	FMOVQ 80(R7), F14
-	FMOVQ 96(R7), F15
-	FMOVQ 112(R7), F16
+	FLDPQ (R7), (F9, F10)
+	FLDPQ 32(R7), (F11, F12)
+	FLDPQ 64(R7), (F13, F14)
+	FLDPQ 96(R7), (F15, F16)
 	FMOVQ (R3), F8
 	WORD  $0x4f891100 // fmla v0.4s, v8.4s, v9.s[0]
 	WORD  $0x4f8a1101 // fmla v1.4s, v8.4s, v10.s[0]
@@ -19787,27 +19125,26 @@ nearrest8x1:
 	BEQ  nearnext8x1
 
 nearchannel8x1:
-	FMOVQ (R3), F8
-	FMOVS (R7), F9
-	WORD  $0x4f891100 // fmla v0.4s, v8.4s, v9.s[0]
-	FMOVS 16(R7), F9
-	WORD  $0x4f891101 // fmla v1.4s, v8.4s, v9.s[0]
-	FMOVS 32(R7), F9
-	WORD  $0x4f891102 // fmla v2.4s, v8.4s, v9.s[0]
-	FMOVS 48(R7), F9
-	WORD  $0x4f891103 // fmla v3.4s, v8.4s, v9.s[0]
-	FMOVS 64(R7), F9
-	WORD  $0x4f891104 // fmla v4.4s, v8.4s, v9.s[0]
-	FMOVS 80(R7), F9
-	WORD  $0x4f891105 // fmla v5.4s, v8.4s, v9.s[0]
-	FMOVS 96(R7), F9
-	WORD  $0x4f891106 // fmla v6.4s, v8.4s, v9.s[0]
-	FMOVS 112(R7), F9
-	WORD  $0x4f891107 // fmla v7.4s, v8.4s, v9.s[0]
-	ADD   $4, R7, R7
-	ADD   $16, R3, R3
-	SUBS  $1, R6, R6
-	BNE   nearchannel8x1
+	FMOVQ.P 16(R3), F8
+	FMOVS   (R7), F9
+	WORD    $0x4f891100 // fmla v0.4s, v8.4s, v9.s[0]
+	FMOVS   16(R7), F9
+	WORD    $0x4f891101 // fmla v1.4s, v8.4s, v9.s[0]
+	FMOVS   32(R7), F9
+	WORD    $0x4f891102 // fmla v2.4s, v8.4s, v9.s[0]
+	FMOVS   48(R7), F9
+	WORD    $0x4f891103 // fmla v3.4s, v8.4s, v9.s[0]
+	FMOVS   64(R7), F9
+	WORD    $0x4f891104 // fmla v4.4s, v8.4s, v9.s[0]
+	FMOVS   80(R7), F9
+	WORD    $0x4f891105 // fmla v5.4s, v8.4s, v9.s[0]
+	FMOVS   96(R7), F9
+	WORD    $0x4f891106 // fmla v6.4s, v8.4s, v9.s[0]
+	FMOVS   112(R7), F9
+	WORD    $0x4f891107 // fmla v7.4s, v8.4s, v9.s[0]
+	ADD     $4, R7, R7
+	SUBS    $1, R6, R6
+	BNE     nearchannel8x1
 
 nearnext8x1:
 	ADD  $8, R1, R1
@@ -19884,28 +19221,27 @@ farrest8x1:
 	BEQ  farnext8x1
 
 farchannel8x1:
-	FMOVQ (R3), F8
-	FMOVS (R11), F9
-	WORD  $0x4f891100 // fmla v0.4s, v8.4s, v9.s[0]
-	FMOVS (R11)(R7), F9
-	WORD  $0x4f891101 // fmla v1.4s, v8.4s, v9.s[0]
-	FMOVS (R11)(R8), F9
-	WORD  $0x4f891102 // fmla v2.4s, v8.4s, v9.s[0]
-	FMOVS (R11)(R9), F9
-	WORD  $0x4f891103 // fmla v3.4s, v8.4s, v9.s[0]
-	FMOVS (R10), F9
-	WORD  $0x4f891104 // fmla v4.4s, v8.4s, v9.s[0]
-	FMOVS (R10)(R7), F9
-	WORD  $0x4f891105 // fmla v5.4s, v8.4s, v9.s[0]
-	FMOVS (R10)(R8), F9
-	WORD  $0x4f891106 // fmla v6.4s, v8.4s, v9.s[0]
-	FMOVS (R10)(R9), F9
-	WORD  $0x4f891107 // fmla v7.4s, v8.4s, v9.s[0]
-	ADD   $4, R11, R11
-	ADD   $4, R10, R10
-	ADD   $16, R3, R3
-	SUBS  $1, R6, R6
-	BNE   farchannel8x1
+	FMOVQ.P 16(R3), F8
+	FMOVS   (R11), F9
+	WORD    $0x4f891100 // fmla v0.4s, v8.4s, v9.s[0]
+	FMOVS   (R11)(R7), F9
+	WORD    $0x4f891101 // fmla v1.4s, v8.4s, v9.s[0]
+	FMOVS   (R11)(R8), F9
+	WORD    $0x4f891102 // fmla v2.4s, v8.4s, v9.s[0]
+	FMOVS   (R11)(R9), F9
+	WORD    $0x4f891103 // fmla v3.4s, v8.4s, v9.s[0]
+	FMOVS   (R10), F9
+	WORD    $0x4f891104 // fmla v4.4s, v8.4s, v9.s[0]
+	FMOVS   (R10)(R7), F9
+	WORD    $0x4f891105 // fmla v5.4s, v8.4s, v9.s[0]
+	FMOVS   (R10)(R8), F9
+	WORD    $0x4f891106 // fmla v6.4s, v8.4s, v9.s[0]
+	FMOVS   (R10)(R9), F9
+	WORD    $0x4f891107 // fmla v7.4s, v8.4s, v9.s[0]
+	ADD     $4, R11, R11
+	ADD     $4, R10, R10
+	SUBS    $1, R6, R6
+	BNE     farchannel8x1
 
 farnext8x1:
 	ADD  $8, R1, R1
@@ -20032,14 +19368,10 @@ neartap9x1:
 	BLT  nearrest9x1
 
 nearchannels9x1:
-	FMOVQ (R7), F10
-	FMOVQ 16(R7), F11
-	FMOVQ 32(R7), F12
-	FMOVQ 48(R7), F13
-	FMOVQ 64(R7), F14
-	FMOVQ 80(R7), F15
-	FMOVQ 96(R7), F16
-	FMOVQ 112(R7), F17
+	FLDPQ (R7), (F10, F11)
+	FLDPQ 32(R7), (F12, F13)
+	FLDPQ 64(R7), (F14, F15)
+	FLDPQ 96(R7), (F16, F17)
 	FMOVQ 128(R7), F18
 	FMOVQ (R3), F9
 	WORD  $0x4f8a1120 // fmla v0.4s, v9.4s, v10.s[0]
@@ -20091,29 +19423,28 @@ nearrest9x1:
 	BEQ  nearnext9x1
 
 nearchannel9x1:
-	FMOVQ (R3), F9
-	FMOVS (R7), F10
-	WORD  $0x4f8a1120 // fmla v0.4s, v9.4s, v10.s[0]
-	FMOVS 16(R7), F10
-	WORD  $0x4f8a1121 // fmla v1.4s, v9.4s, v10.s[0]
-	FMOVS 32(R7), F10
-	WORD  $0x4f8a1122 // fmla v2.4s, v9.4s, v10.s[0]
-	FMOVS 48(R7), F10
-	WORD  $0x4f8a1123 // fmla v3.4s, v9.4s, v10.s[0]
-	FMOVS 64(R7), F10
-	WORD  $0x4f8a1124 // fmla v4.4s, v9.4s, v10.s[0]
-	FMOVS 80(R7), F10
-	WORD  $0x4f8a1125 // fmla v5.4s, v9.4s, v10.s[0]
-	FMOVS 96(R7), F10
-	WORD  $0x4f8a1126 // fmla v6.4s, v9.4s, v10.s[0]
-	FMOVS 112(R7), F10
-	WORD  $0x4f8a1127 // fmla v7.4s, v9.4s, v10.s[0]
-	FMOVS 128(R7), F10
-	WORD  $0x4f8a1128 // fmla v8.4s, v9.4s, v10.s[0]
-	ADD   $4, R7, R7
-	ADD   $16, R3, R3
-	SUBS  $1, R6, R6
-	BNE   nearchannel9x1
+	FMOVQ.P 16(R3), F9
+	FMOVS   (R7), F10
+	WORD    $0x4f8a1120 // fmla v0.4s, v9.4s, v10.s[0]
+	FMOVS   16(R7), F10
+	WORD    $0x4f8a1121 // fmla v1.4s, v9.4s, v10.s[0]
+	FMOVS   32(R7), F10
+	WORD    $0x4f8a1122 // fmla v2.4s, v9.4s, v10.s[0]
+	FMOVS   48(R7), F10
+	WORD    $0x4f8a1123 // fmla v3.4s, v9.4s, v10.s[0]
+	FMOVS   64(R7), F10
+	WORD    $0x4f8a1124 // fmla v4.4s, v9.4s, v10.s[0]
+	FMOVS   80(R7), F10
+	WORD    $0x4f8a1125 // fmla v5.4s, v9.4s, v10.s[0]
+	FMOVS   96(R7), F10
+	WORD    $0x4f8a1126 // fmla v6.4s, v9.4s, v10.s[0]
+	FMOVS   112(R7), F10
+	WORD    $0x4f8a1127 // fmla v7.4s, v9.4s, v10.s[0]
+	FMOVS   128(R7), F10
+	WORD    $0x4f8a1128 // fmla v8.4s, v9.4s, v10.s[0]
+	ADD     $4, R7, R7
+	SUBS    $1, R6, R6
+	BNE     nearchannel9x1
 
 nearnext9x1:
 	ADD  $8, R1, R1
@@ -20137,92 +19468,89 @@ fartap9x1:
 	BLT  farrest9x1
 
 farchannels9x1:
-	FMOVQ (R12), F10
-	WORD  $0x3ce7698b // ldr q11, [x12, x7]
-	WORD  $0x3ce8698c // ldr q12, [x12, x8]
-	WORD  $0x3ce9698d // ldr q13, [x12, x9]
-	FMOVQ (R10), F14
-	WORD  $0x3ce7694f // ldr q15, [x10, x7]
-	WORD  $0x3ce86950 // ldr q16, [x10, x8]
-	WORD  $0x3ce96951 // ldr q17, [x10, x9]
-	FMOVQ (R11), F18
-	FMOVQ (R3), F9
-	WORD  $0x4f8a1120 // fmla v0.4s, v9.4s, v10.s[0]
-	WORD  $0x4f8b1121 // fmla v1.4s, v9.4s, v11.s[0]
-	WORD  $0x4f8c1122 // fmla v2.4s, v9.4s, v12.s[0]
-	WORD  $0x4f8d1123 // fmla v3.4s, v9.4s, v13.s[0]
-	WORD  $0x4f8e1124 // fmla v4.4s, v9.4s, v14.s[0]
-	WORD  $0x4f8f1125 // fmla v5.4s, v9.4s, v15.s[0]
-	WORD  $0x4f901126 // fmla v6.4s, v9.4s, v16.s[0]
-	WORD  $0x4f911127 // fmla v7.4s, v9.4s, v17.s[0]
-	WORD  $0x4f921128 // fmla v8.4s, v9.4s, v18.s[0]
-	FMOVQ 16(R3), F9
-	WORD  $0x4faa1120 // fmla v0.4s, v9.4s, v10.s[1]
-	WORD  $0x4fab1121 // fmla v1.4s, v9.4s, v11.s[1]
-	WORD  $0x4fac1122 // fmla v2.4s, v9.4s, v12.s[1]
-	WORD  $0x4fad1123 // fmla v3.4s, v9.4s, v13.s[1]
-	WORD  $0x4fae1124 // fmla v4.4s, v9.4s, v14.s[1]
-	WORD  $0x4faf1125 // fmla v5.4s, v9.4s, v15.s[1]
-	WORD  $0x4fb01126 // fmla v6.4s, v9.4s, v16.s[1]
-	WORD  $0x4fb11127 // fmla v7.4s, v9.4s, v17.s[1]
-	WORD  $0x4fb21128 // fmla v8.4s, v9.4s, v18.s[1]
-	FMOVQ 32(R3), F9
-	WORD  $0x4f8a1920 // fmla v0.4s, v9.4s, v10.s[2]
-	WORD  $0x4f8b1921 // fmla v1.4s, v9.4s, v11.s[2]
-	WORD  $0x4f8c1922 // fmla v2.4s, v9.4s, v12.s[2]
-	WORD  $0x4f8d1923 // fmla v3.4s, v9.4s, v13.s[2]
-	WORD  $0x4f8e1924 // fmla v4.4s, v9.4s, v14.s[2]
-	WORD  $0x4f8f1925 // fmla v5.4s, v9.4s, v15.s[2]
-	WORD  $0x4f901926 // fmla v6.4s, v9.4s, v16.s[2]
-	WORD  $0x4f911927 // fmla v7.4s, v9.4s, v17.s[2]
-	WORD  $0x4f921928 // fmla v8.4s, v9.4s, v18.s[2]
-	FMOVQ 48(R3), F9
-	WORD  $0x4faa1920 // fmla v0.4s, v9.4s, v10.s[3]
-	WORD  $0x4fab1921 // fmla v1.4s, v9.4s, v11.s[3]
-	WORD  $0x4fac1922 // fmla v2.4s, v9.4s, v12.s[3]
-	WORD  $0x4fad1923 // fmla v3.4s, v9.4s, v13.s[3]
-	WORD  $0x4fae1924 // fmla v4.4s, v9.4s, v14.s[3]
-	WORD  $0x4faf1925 // fmla v5.4s, v9.4s, v15.s[3]
-	WORD  $0x4fb01926 // fmla v6.4s, v9.4s, v16.s[3]
-	WORD  $0x4fb11927 // fmla v7.4s, v9.4s, v17.s[3]
-	WORD  $0x4fb21928 // fmla v8.4s, v9.4s, v18.s[3]
-	ADD   $16, R12, R12
-	ADD   $16, R10, R10
-	ADD   $16, R11, R11
-	ADD   $64, R3, R3
-	SUBS  $4, R6, R6
-	BGE   farchannels9x1
+	FMOVQ   (R12), F10
+	WORD    $0x3ce7698b // ldr q11, [x12, x7]
+	WORD    $0x3ce8698c // ldr q12, [x12, x8]
+	WORD    $0x3ce9698d // ldr q13, [x12, x9]
+	FMOVQ   (R10), F14
+	WORD    $0x3ce7694f // ldr q15, [x10, x7]
+	WORD    $0x3ce86950 // ldr q16, [x10, x8]
+	WORD    $0x3ce96951 // ldr q17, [x10, x9]
+	FMOVQ.P 16(R11), F18
+	FMOVQ   (R3), F9
+	WORD    $0x4f8a1120 // fmla v0.4s, v9.4s, v10.s[0]
+	WORD    $0x4f8b1121 // fmla v1.4s, v9.4s, v11.s[0]
+	WORD    $0x4f8c1122 // fmla v2.4s, v9.4s, v12.s[0]
+	WORD    $0x4f8d1123 // fmla v3.4s, v9.4s, v13.s[0]
+	WORD    $0x4f8e1124 // fmla v4.4s, v9.4s, v14.s[0]
+	WORD    $0x4f8f1125 // fmla v5.4s, v9.4s, v15.s[0]
+	WORD    $0x4f901126 // fmla v6.4s, v9.4s, v16.s[0]
+	WORD    $0x4f911127 // fmla v7.4s, v9.4s, v17.s[0]
+	WORD    $0x4f921128 // fmla v8.4s, v9.4s, v18.s[0]
+	FMOVQ   16(R3), F9
+	WORD    $0x4faa1120 // fmla v0.4s, v9.4s, v10.s[1]
+	WORD    $0x4fab1121 // fmla v1.4s, v9.4s, v11.s[1]
+	WORD    $0x4fac1122 // fmla v2.4s, v9.4s, v12.s[1]
+	WORD    $0x4fad1123 // fmla v3.4s, v9.4s, v13.s[1]
+	WORD    $0x4fae1124 // fmla v4.4s, v9.4s, v14.s[1]
+	WORD    $0x4faf1125 // fmla v5.4s, v9.4s, v15.s[1]
+	WORD    $0x4fb01126 // fmla v6.4s, v9.4s, v16.s[1]
+	WORD    $0x4fb11127 // fmla v7.4s, v9.4s, v17.s[1]
+	WORD    $0x4fb21128 // fmla v8.4s, v9.4s, v18.s[1]
+	FMOVQ   32(R3), F9
+	WORD    $0x4f8a1920 // fmla v0.4s, v9.4s, v10.s[2]
+	WORD    $0x4f8b1921 // fmla v1.4s, v9.4s, v11.s[2]
+	WORD    $0x4f8c1922 // fmla v2.4s, v9.4s, v12.s[2]
+	WORD    $0x4f8d1923 // fmla v3.4s, v9.4s, v13.s[2]
+	WORD    $0x4f8e1924 // fmla v4.4s, v9.4s, v14.s[2]
+	WORD    $0x4f8f1925 // fmla v5.4s, v9.4s, v15.s[2]
+	WORD    $0x4f901926 // fmla v6.4s, v9.4s, v16.s[2]
+	WORD    $0x4f911927 // fmla v7.4s, v9.4s, v17.s[2]
+	WORD    $0x4f921928 // fmla v8.4s, v9.4s, v18.s[2]
+	FMOVQ   48(R3), F9
+	WORD    $0x4faa1920 // fmla v0.4s, v9.4s, v10.s[3]
+	WORD    $0x4fab1921 // fmla v1.4s, v9.4s, v11.s[3]
+	WORD    $0x4fac1922 // fmla v2.4s, v9.4s, v12.s[3]
+	WORD    $0x4fad1923 // fmla v3.4s, v9.4s, v13.s[3]
+	WORD    $0x4fae1924 // fmla v4.4s, v9.4s, v14.s[3]
+	WORD    $0x4faf1925 // fmla v5.4s, v9.4s, v15.s[3]
+	WORD    $0x4fb01926 // fmla v6.4s, v9.4s, v16.s[3]
+	WORD    $0x4fb11927 // fmla v7.4s, v9.4s, v17.s[3]
+	WORD    $0x4fb21928 // fmla v8.4s, v9.4s, v18.s[3]
+	ADD     $16, R12, R12
+	ADD     $16, R10, R10
+	ADD     $64, R3, R3
+	SUBS    $4, R6, R6
+	BGE     farchannels9x1
 
 farrest9x1:
 	ADDS $4, R6, R6
 	BEQ  farnext9x1
 
 farchannel9x1:
-	FMOVQ (R3), F9
-	FMOVS (R12), F10
-	WORD  $0x4f8a1120 // fmla v0.4s, v9.4s, v10.s[0]
-	FMOVS (R12)(R7), F10
-	WORD  $0x4f8a1121 // fmla v1.4s, v9.4s, v10.s[0]
-	FMOVS (R12)(R8), F10
-	WORD  $0x4f8a1122 // fmla v2.4s, v9.4s, v10.s[0]
-	FMOVS (R12)(R9), F10
-	WORD  $0x4f8a1123 // fmla v3.4s, v9.4s, v10.s[0]
-	FMOVS (R10), F10
-	WORD  $0x4f8a1124 // fmla v4.4s, v9.4s, v10.s[0]
-	FMOVS (R10)(R7), F10
-	WORD  $0x4f8a1125 // fmla v5.4s, v9.4s, v10.s[0]
-	FMOVS (R10)(R8), F10
-	WORD  $0x4f8a1126 // fmla v6.4s, v9.4s, v10.s[0]
-	FMOVS (R10)(R9), F10
-	WORD  $0x4f8a1127 // fmla v7.4s, v9.4s, v10.s[0]
-	FMOVS (R11), F10
-	WORD  $0x4f8a1128 // fmla v8.4s, v9.4s, v10.s[0]
-	ADD   $4, R12, R12
-	ADD   $4, R10, R10
-	ADD   $4, R11, R11
-	ADD   $16, R3, R3
-	SUBS  $1, R6, R6
-	BNE   farchannel9x1
+	FMOVQ.P 16(R3), F9
+	FMOVS   (R12), F10
+	WORD    $0x4f8a1120 // fmla v0.4s, v9.4s, v10.s[0]
+	FMOVS   (R12)(R7), F10
+	WORD    $0x4f8a1121 // fmla v1.4s, v9.4s, v10.s[0]
+	FMOVS   (R12)(R8), F10
+	WORD    $0x4f8a1122 // fmla v2.4s, v9.4s, v10.s[0]
+	FMOVS   (R12)(R9), F10
+	WORD    $0x4f8a1123 // fmla v3.4s, v9.4s, v10.s[0]
+	FMOVS   (R10), F10
+	WORD    $0x4f8a1124 // fmla v4.4s, v9.4s, v10.s[0]
+	FMOVS   (R10)(R7), F10
+	WORD    $0x4f8a1125 // fmla v5.4s, v9.4s, v10.s[0]
+	FMOVS   (R10)(R8), F10
+	WORD    $0x4f8a1126 // fmla v6.4s, v9.4s, v10.s[0]
+	FMOVS   (R10)(R9), F10
+	WORD    $0x4f8a1127 // fmla v7.4s, v9.4s, v10.s[0]
+	FMOVS.P 4(R11), F10
+	WORD    $0x4f8a1128 // fmla v8.4s, v9.4s, v10.s[0]
+	ADD     $4, R12, R12
+	ADD     $4, R10, R10
+	SUBS    $1, R6, R6
+	BNE     farchannel9x1
 
 farnext9x1:
 	ADD  $8, R1, R1
@@ -20357,16 +19685,11 @@ neartap10x1:
 	BLT  nearrest10x1
 
 nearchannels10x1:
-	FMOVQ (R7), F11
-	FMOVQ 16(R7), F12
-	FMOVQ 32(R7), F13
-	FMOVQ 48(R7), F14
-	FMOVQ 64(R7), F15
-	FMOVQ 80(R7), F16
-	FMOVQ 96(R7), F17
-	FMOVQ 112(R7), F18
-	FMOVQ 128(R7), F19
-	FMOVQ 144(R7), F20
+	FLDPQ (R7), (F11, F12)
+	FLDPQ 32(R7), (F13, F14)
+	FLDPQ 64(R7), (F15, F16)
+	FLDPQ 96(R7), (F17, F18)
+	FLDPQ 128(R7), (F19, F20)
 	FMOVQ (R3), F10
 	WORD  $0x4f8b1140 // fmla v0.4s, v10.4s, v11.s[0]
 	WORD  $0x4f8c1141 // fmla v1.4s, v10.4s, v12.s[0]
@@ -20421,31 +19744,30 @@ nearrest10x1:
 	BEQ  nearnext10x1
 
 nearchannel10x1:
-	FMOVQ (R3), F10
-	FMOVS (R7), F11
-	WORD  $0x4f8b1140 // fmla v0.4s, v10.4s, v11.s[0]
-	FMOVS 16(R7), F11
-	WORD  $0x4f8b1141 // fmla v1.4s, v10.4s, v11.s[0]
-	FMOVS 32(R7), F11
-	WORD  $0x4f8b1142 // fmla v2.4s, v10.4s, v11.s[0]
-	FMOVS 48(R7), F11
-	WORD  $0x4f8b1143 // fmla v3.4s, v10.4s, v11.s[0]
-	FMOVS 64(R7), F11
-	WORD  $0x4f8b1144 // fmla v4.4s, v10.4s, v11.s[0]
-	FMOVS 80(R7), F11
-	WORD  $0x4f8b1145 // fmla v5.4s, v10.4s, v11.s[0]
-	FMOVS 96(R7), F11
-	WORD  $0x4f8b1146 // fmla v6.4s, v10.4s, v11.s[0]
-	FMOVS 112(R7), F11
-	WORD  $0x4f8b1147 // fmla v7.4s, v10.4s, v11.s[0]
-	FMOVS 128(R7), F11
-	WORD  $0x4f8b1148 // fmla v8.4s, v10.4s, v11.s[0]
-	FMOVS 144(R7), F11
-	WORD  $0x4f8b1149 // fmla v9.4s, v10.4s, v11.s[0]
-	ADD   $4, R7, R7
-	ADD   $16, R3, R3
-	SUBS  $1, R6, R6
-	BNE   nearchannel10x1
+	FMOVQ.P 16(R3), F10
+	FMOVS   (R7), F11
+	WORD    $0x4f8b1140 // fmla v0.4s, v10.4s, v11.s[0]
+	FMOVS   16(R7), F11
+	WORD    $0x4f8b1141 // fmla v1.4s, v10.4s, v11.s[0]
+	FMOVS   32(R7), F11
+	WORD    $0x4f8b1142 // fmla v2.4s, v10.4s, v11.s[0]
+	FMOVS   48(R7), F11
+	WORD    $0x4f8b1143 // fmla v3.4s, v10.4s, v11.s[0]
+	FMOVS   64(R7), F11
+	WORD    $0x4f8b1144 // fmla v4.4s, v10.4s, v11.s[0]
+	FMOVS   80(R7), F11
+	WORD    $0x4f8b1145 // fmla v5.4s, v10.4s, v11.s[0]
+	FMOVS   96(R7), F11
+	WORD    $0x4f8b1146 // fmla v6.4s, v10.4s, v11.s[0]
+	FMOVS   112(R7), F11
+	WORD    $0x4f8b1147 // fmla v7.4s, v10.4s, v11.s[0]
+	FMOVS   128(R7), F11
+	WORD    $0x4f8b1148 // fmla v8.4s, v10.4s, v11.s[0]
+	FMOVS   144(R7), F11
+	WORD    $0x4f8b1149 // fmla v9.4s, v10.4s, v11.s[0]
+	ADD     $4, R7, R7
+	SUBS    $1, R6, R6
+	BNE     nearchannel10x1
 
 nearnext10x1:
 	ADD  $8, R1, R1
@@ -20535,33 +19857,32 @@ farrest10x1:
 	BEQ  farnext10x1
 
 farchannel10x1:
-	FMOVQ (R3), F10
-	FMOVS (R12), F11
-	WORD  $0x4f8b1140 // fmla v0.4s, v10.4s, v11.s[0]
-	FMOVS (R12)(R7), F11
-	WORD  $0x4f8b1141 // fmla v1.4s, v10.4s, v11.s[0]
-	FMOVS (R12)(R8), F11
-	WORD  $0x4f8b1142 // fmla v2.4s, v10.4s, v11.s[0]
-	FMOVS (R12)(R9), F11
-	WORD  $0x4f8b1143 // fmla v3.4s, v10.4s, v11.s[0]
-	FMOVS (R10), F11
-	WORD  $0x4f8b1144 // fmla v4.4s, v10.4s, v11.s[0]
-	FMOVS (R10)(R7), F11
-	WORD  $0x4f8b1145 // fmla v5.4s, v10.4s, v11.s[0]
-	FMOVS (R10)(R8), F11
-	WORD  $0x4f8b1146 // fmla v6.4s, v10.4s, v11.s[0]
-	FMOVS (R10)(R9), F11
-	WORD  $0x4f8b1147 // fmla v7.4s, v10.4s, v11.s[0]
-	FMOVS (R11), F11
-	WORD  $0x4f8b1148 // fmla v8.4s, v10.4s, v11.s[0]
-	FMOVS (R11)(R7), F11
-	WORD  $0x4f8b1149 // fmla v9.4s, v10.4s, v11.s[0]
-	ADD   $4, R12, R12
-	ADD   $4, R10, R10
-	ADD   $4, R11, R11
-	ADD   $16, R3, R3
-	SUBS  $1, R6, R6
-	BNE   farchannel10x1
+	FMOVQ.P 16(R3), F10
+	FMOVS   (R12), F11
+	WORD    $0x4f8b1140 // fmla v0.4s, v10.4s, v11.s[0]
+	FMOVS   (R12)(R7), F11
+	WORD    $0x4f8b1141 // fmla v1.4s, v10.4s, v11.s[0]
+	FMOVS   (R12)(R8), F11
+	WORD    $0x4f8b1142 // fmla v2.4s, v10.4s, v11.s[0]
+	FMOVS   (R12)(R9), F11
+	WORD    $0x4f8b1143 // fmla v3.4s, v10.4s, v11.s[0]
+	FMOVS   (R10), F11
+	WORD    $0x4f8b1144 // fmla v4.4s, v10.4s, v11.s[0]
+	FMOVS   (R10)(R7), F11
+	WORD    $0x4f8b1145 // fmla v5.4s, v10.4s, v11.s[0]
+	FMOVS   (R10)(R8), F11
+	WORD    $0x4f8b1146 // fmla v6.4s, v10.4s, v11.s[0]
+	FMOVS   (R10)(R9), F11
+	WORD    $0x4f8b1147 // fmla v7.4s, v10.4s, v11.s[0]
+	FMOVS   (R11), F11
+	WORD    $0x4f8b1148 // fmla v8.4s, v10.4s, v11.s[0]
+	FMOVS   (R11)(R7), F11
+	WORD    $0x4f8b1149 // fmla v9.4s, v10.4s, v11.s[0]
+	ADD     $4, R12, R12
+	ADD     $4, R10, R10
+	ADD     $4, R11, R11
+	SUBS    $1, R6, R6
+	BNE     farchannel10x1
 
 farnext10x1:
 	ADD  $8, R1, R1
@@ -20704,16 +20025,11 @@ neartap11x1:
 	BLT  nearrest11x1
 
 nearchannels11x1:
-	FMOVQ (R7), F12
-	FMOVQ 16(R7), F13
-	FMOVQ 32(R7), F14
-	FMOVQ 48(R7), F15
-	FMOVQ 64(R7), F16
-	FMOVQ 80(R7), F17
-	FMOVQ 96(R7), F18
-	FMOVQ 112(R7), F19
-	FMOVQ 128(R7), F20
-	FMOVQ 144(R7), F21
+	FLDPQ (R7), (F12, F13)
+	FLDPQ 32(R7), (F14, F15)
+	FLDPQ 64(R7), (F16, F17)
+	FLDPQ 96(R7), (F18, F19)
+	FLDPQ 128(R7), (F20, F21)
 	FMOVQ 160(R7), F22
 	FMOVQ (R3), F11
 	WORD  $0x4f8c1160 // fmla v0.4s, v11.4s, v12.s[0]
@@ -20773,33 +20089,32 @@ nearrest11x1:
 	BEQ  nearnext11x1
 
 nearchannel11x1:
-	FMOVQ (R3), F11
-	FMOVS (R7), F12
-	WORD  $0x4f8c1160 // fmla v0.4s, v11.4s, v12.s[0]
-	FMOVS 16(R7), F12
-	WORD  $0x4f8c1161 // fmla v1.4s, v11.4s, v12.s[0]
-	FMOVS 32(R7), F12
-	WORD  $0x4f8c1162 // fmla v2.4s, v11.4s, v12.s[0]
-	FMOVS 48(R7), F12
-	WORD  $0x4f8c1163 // fmla v3.4s, v11.4s, v12.s[0]
-	FMOVS 64(R7), F12
-	WORD  $0x4f8c1164 // fmla v4.4s, v11.4s, v12.s[0]
-	FMOVS 80(R7), F12
-	WORD  $0x4f8c1165 // fmla v5.4s, v11.4s, v12.s[0]
-	FMOVS 96(R7), F12
-	WORD  $0x4f8c1166 // fmla v6.4s, v11.4s, v12.s[0]
-	FMOVS 112(R7), F12
-	WORD  $0x4f8c1167 // fmla v7.4s, v11.4s, v12.s[0]
-	FMOVS 128(R7), F12
-	WORD  $0x4f8c1168 // fmla v8.4s, v11.4s, v12.s[0]
-	FMOVS 144(R7), F12
-	WORD  $0x4f8c1169 // fmla v9.4s, v11.4s, v12.s[0]
-	FMOVS 160(R7), F12
-	WORD  $0x4f8c116a // fmla v10.4s, v11.4s, v12.s[0]
-	ADD   $4, R7, R7
-	ADD   $16, R3, R3
-	SUBS  $1, R6, R6
-	BNE   nearchannel11x1
+	FMOVQ.P 16(R3), F11
+	FMOVS   (R7), F12
+	WORD    $0x4f8c1160 // fmla v0.4s, v11.4s, v12.s[0]
+	FMOVS   16(R7), F12
+	WORD    $0x4f8c1161 // fmla v1.4s, v11.4s, v12.s[0]
+	FMOVS   32(R7), F12
+	WORD    $0x4f8c1162 // fmla v2.4s, v11.4s, v12.s[0]
+	FMOVS   48(R7), F12
+	WORD    $0x4f8c1163 // fmla v3.4s, v11.4s, v12.s[0]
+	FMOVS   64(R7), F12
+	WORD    $0x4f8c1164 // fmla v4.4s, v11.4s, v12.s[0]
+	FMOVS   80(R7), F12
+	WORD    $0x4f8c1165 // fmla v5.4s, v11.4s, v12.s[0]
+	FMOVS   96(R7), F12
+	WORD    $0x4f8c1166 // fmla v6.4s, v11.4s, v12.s[0]
+	FMOVS   112(R7), F12
+	WORD    $0x4f8c1167 // fmla v7.4s, v11.4s, v12.s[0]
+	FMOVS   128(R7), F12
+	WORD    $0x4f8c1168 // fmla v8.4s, v11.4s, v12.s[0]
+	FMOVS   144(R7), F12
+	WORD    $0x4f8c1169 // fmla v9.4s, v11.4s, v12.s[0]
+	FMOVS   160(R7), F12
+	WORD    $0x4f8c116a // fmla v10.4s, v11.4s, v12.s[0]
+	ADD     $4, R7, R7
+	SUBS    $1, R6, R6
+	BNE     nearchannel11x1
 
 nearnext11x1:
 	ADD  $8, R1, R1
@@ -20894,35 +20209,34 @@ farrest11x1:
 	BEQ  farnext11x1
 
 farchannel11x1:
-	FMOVQ (R3), F11
-	FMOVS (R12), F12
-	WORD  $0x4f8c1160 // fmla v0.4s, v11.4s, v12.s[0]
-	FMOVS (R12)(R7), F12
-	WORD  $0x4f8c1161 // fmla v1.4s, v11.4s, v12.s[0]
-	FMOVS (R12)(R8), F12
-	WORD  $0x4f8c1162 // fmla v2.4s, v11.4s, v12.s[0]
-	FMOVS (R12)(R9), F12
-	WORD  $0x4f8c1163 // fmla v3.4s, v11.4s, v12.s[0]
-	FMOVS (R10), F12
-	WORD  $0x4f8c1164 // fmla v4.4s, v11.4s, v12.s[0]
-	FMOVS (R10)(R7), F12
-	WORD  $0x4f8c1165 // fmla v5.4s, v11.4s, v12.s[0]
-	FMOVS (R10)(R8), F12
-	WORD  $0x4f8c1166 // fmla v6.4s, v11.4s, v12.s[0]
-	FMOVS (R10)(R9), F12
-	WORD  $0x4f8c1167 // fmla v7.4s, v11.4s, v12.s[0]
-	FMOVS (R11), F12
-	WORD  $0x4f8c1168 // fmla v8.4s, v11.4s, v12.s[0]
-	FMOVS (R11)(R7), F12
-	WORD  $0x4f8c1169 // fmla v9.4s, v11.4s, v12.s[0]
-	FMOVS (R11)(R8), F12
-	WORD  $0x4f8c116a // fmla v10.4s, v11.4s, v12.s[0]
-	ADD   $4, R12, R12
-	ADD   $4, R10, R10
-	ADD   $4, R11, R11
-	ADD   $16, R3, R3
-	SUBS  $1, R6, R6
-	BNE   farchannel11x1
+	FMOVQ.P 16(R3), F11
+	FMOVS   (R12), F12
+	WORD    $0x4f8c1160 // fmla v0.4s, v11.4s, v12.s[0]
+	FMOVS   (R12)(R7), F12
+	WORD    $0x4f8c1161 // fmla v1.4s, v11.4s, v12.s[0]
+	FMOVS   (R12)(R8), F12
+	WORD    $0x4f8c1162 // fmla v2.4s, v11.4s, v12.s[0]
+	FMOVS   (R12)(R9), F12
+	WORD    $0x4f8c1163 // fmla v3.4s, v11.4s, v12.s[0]
+	FMOVS   (R10), F12
+	WORD    $0x4f8c1164 // fmla v4.4s, v11.4s, v12.s[0]
+	FMOVS   (R10)(R7), F12
+	WORD    $0x4f8c1165 // fmla v5.4s, v11.4s, v12.s[0]
+	FMOVS   (R10)(R8), F12
+	WORD    $0x4f8c1166 // fmla v6.4s, v11.4s, v12.s[0]
+	FMOVS   (R10)(R9), F12
+	WORD    $0x4f8c1167 // fmla v7.4s, v11.4s, v12.s[0]
+	FMOVS   (R11), F12
+	WORD    $0x4f8c1168 // fmla v8.4s, v11.4s, v12.s[0]
+	FMOVS   (R11)(R7), F12
+	WORD    $0x4f8c1169 // fmla v9.4s, v11.4s, v12.s[0]
+	FMOVS   (R11)(R8), F12
+	WORD    $0x4f8c116a // fmla v10.4s, v11.4s, v12.s[0]
+	ADD     $4, R12, R12
+	ADD     $4, R10, R10
+	ADD     $4, R11, R11
+	SUBS    $1, R6, R6
+	BNE     farchannel11x1
 
 farnext11x1:
 	ADD  $8, R1, R1
@@ -21073,18 +20387,12 @@ neartap12x1:
 	BLT  nearrest12x1
 
 nearchannels12x1:
-	FMOVQ (R7), F13
-	FMOVQ 16(R7), F14
-	FMOVQ 32(R7), F15
-	FMOVQ 48(R7), F16
-	FMOVQ 64(R7), F17
-	FMOVQ 80(R7), F18
-	FMOVQ 96(R7), F19
-	FMOVQ 112(R7), F20
-	FMOVQ 128(R7), F21
-	FMOVQ 144(R7), F22
-	FMOVQ 160(R7), F23
-	FMOVQ 176(R7), F24
+	FLDPQ (R7), (F13, F14)
+	FLDPQ 32(R7), (F15, F16)
+	FLDPQ 64(R7), (F17, F18)
+	FLDPQ 96(R7), (F19, F20)
+	FLDPQ 128(R7), (F21, F22)
+	FLDPQ 160(R7), (F23, F24)
 	FMOVQ (R3), F12
 	WORD  $0x4f8d1180 // fmla v0.4s, v12.4s, v13.s[0]
 	WORD  $0x4f8e1181 // fmla v1.4s, v12.4s, v14.s[0]
@@ -21147,35 +20455,34 @@ nearrest12x1:
 	BEQ  nearnext12x1
 
 nearchannel12x1:
-	FMOVQ (R3), F12
-	FMOVS (R7), F13
-	WORD  $0x4f8d1180 // fmla v0.4s, v12.4s, v13.s[0]
-	FMOVS 16(R7), F13
-	WORD  $0x4f8d1181 // fmla v1.4s, v12.4s, v13.s[0]
-	FMOVS 32(R7), F13
-	WORD  $0x4f8d1182 // fmla v2.4s, v12.4s, v13.s[0]
-	FMOVS 48(R7), F13
-	WORD  $0x4f8d1183 // fmla v3.4s, v12.4s, v13.s[0]
-	FMOVS 64(R7), F13
-	WORD  $0x4f8d1184 // fmla v4.4s, v12.4s, v13.s[0]
-	FMOVS 80(R7), F13
-	WORD  $0x4f8d1185 // fmla v5.4s, v12.4s, v13.s[0]
-	FMOVS 96(R7), F13
-	WORD  $0x4f8d1186 // fmla v6.4s, v12.4s, v13.s[0]
-	FMOVS 112(R7), F13
-	WORD  $0x4f8d1187 // fmla v7.4s, v12.4s, v13.s[0]
-	FMOVS 128(R7), F13
-	WORD  $0x4f8d1188 // fmla v8.4s, v12.4s, v13.s[0]
-	FMOVS 144(R7), F13
-	WORD  $0x4f8d1189 // fmla v9.4s, v12.4s, v13.s[0]
-	FMOVS 160(R7), F13
-	WORD  $0x4f8d118a // fmla v10.4s, v12.4s, v13.s[0]
-	FMOVS 176(R7), F13
-	WORD  $0x4f8d118b // fmla v11.4s, v12.4s, v13.s[0]
-	ADD   $4, R7, R7
-	ADD   $16, R3, R3
-	SUBS  $1, R6, R6
-	BNE   nearchannel12x1
+	FMOVQ.P 16(R3), F12
+	FMOVS   (R7), F13
+	WORD    $0x4f8d1180 // fmla v0.4s, v12.4s, v13.s[0]
+	FMOVS   16(R7), F13
+	WORD    $0x4f8d1181 // fmla v1.4s, v12.4s, v13.s[0]
+	FMOVS   32(R7), F13
+	WORD    $0x4f8d1182 // fmla v2.4s, v12.4s, v13.s[0]
+	FMOVS   48(R7), F13
+	WORD    $0x4f8d1183 // fmla v3.4s, v12.4s, v13.s[0]
+	FMOVS   64(R7), F13
+	WORD    $0x4f8d1184 // fmla v4.4s, v12.4s, v13.s[0]
+	FMOVS   80(R7), F13
+	WORD    $0x4f8d1185 // fmla v5.4s, v12.4s, v13.s[0]
+	FMOVS   96(R7), F13
+	WORD    $0x4f8d1186 // fmla v6.4s, v12.4s, v13.s[0]
+	FMOVS   112(R7), F13
+	WORD    $0x4f8d1187 // fmla v7.4s, v12.4s, v13.s[0]
+	FMOVS   128(R7), F13
+	WORD    $0x4f8d1188 // fmla v8.4s, v12.4s, v13.s[0]
+	FMOVS   144(R7), F13
+	WORD    $0x4f8d1189 // fmla v9.4s, v12.4s, v13.s[0]
+	FMOVS   160(R7), F13
+	WORD    $0x4f8d118a // fmla v10.4s, v12.4s, v13.s[0]
+	FMOVS   176(R7), F13
+	WORD    $0x4f8d118b // fmla v11.4s, v12.4s, v13.s[0]
+	ADD     $4, R7, R7
+	SUBS    $1, R6, R6
+	BNE     nearchannel12x1
 
 nearnext12x1:
 	ADD  $8, R1, R1
@@ -21275,37 +20582,36 @@ farrest12x1:
 	BEQ  farnext12x1
 
 farchannel12x1:
-	FMOVQ (R3), F12
-	FMOVS (R12), F13
-	WORD  $0x4f8d1180 // fmla v0.4s, v12.4s, v13.s[0]
-	FMOVS (R12)(R7), F13
-	WORD  $0x4f8d1181 // fmla v1.4s, v12.4s, v13.s[0]
-	FMOVS (R12)(R8), F13
-	WORD  $0x4f8d1182 // fmla v2.4s, v12.4s, v13.s[0]
-	FMOVS (R12)(R9), F13
-	WORD  $0x4f8d1183 // fmla v3.4s, v12.4s, v13.s[0]
-	FMOVS (R10), F13
-	WORD  $0x4f8d1184 // fmla v4.4s, v12.4s, v13.s[0]
-	FMOVS (R10)(R7), F13
-	WORD  $0x4f8d1185 // fmla v5.4s, v12.4s, v13.s[0]
-	FMOVS (R10)(R8), F13
-	WORD  $0x4f8d1186 // fmla v6.4s, v12.4s, v13.s[0]
-	FMOVS (R10)(R9), F13
-	WORD  $0x4f8d1187 // fmla v7.4s, v12.4s, v13.s[0]
-	FMOVS (R11), F13
-	WORD  $0x4f8d1188 // fmla v8.4s, v12.4s, v13.s[0]
-	FMOVS (R11)(R7), F13
-	WORD  $0x4f8d1189 // fmla v9.4s, v12.4s, v13.s[0]
-	FMOVS (R11)(R8), F13
-	WORD  $0x4f8d118a // fmla v10.4s, v12.4s, v13.s[0]
-	FMOVS (R11)(R9), F13
-	WORD  $0x4f8d118b // fmla v11.4s, v12.4s, v13.s[0]
-	ADD   $4, R12, R12
-	ADD   $4, R10, R10
-	ADD   $4, R11, R11
-	ADD   $16, R3, R3
-	SUBS  $1, R6, R6
-	BNE   farchannel12x1
+	FMOVQ.P 16(R3), F12
+	FMOVS   (R12), F13
+	WORD    $0x4f8d1180 // fmla v0.4s, v12.4s, v13.s[0]
+	FMOVS   (R12)(R7), F13
+	WORD    $0x4f8d1181 // fmla v1.4s, v12.4s, v13.s[0]
+	FMOVS   (R12)(R8), F13
+	WORD    $0x4f8d1182 // fmla v2.4s, v12.4s, v13.s[0]
+	FMOVS   (R12)(R9), F13
+	WORD    $0x4f8d1183 // fmla v3.4s, v12.4s, v13.s[0]
+	FMOVS   (R10), F13
+	WORD    $0x4f8d1184 // fmla v4.4s, v12.4s, v13.s[0]
+	FMOVS   (R10)(R7), F13
+	WORD    $0x4f8d1185 // fmla v5.4s, v12.4s, v13.s[0]
+	FMOVS   (R10)(R8), F13
+	WORD    $0x4f8d1186 // fmla v6.4s, v12.4s, v13.s[0]
+	FMOVS   (R10)(R9), F13
+	WORD    $0x4f8d1187 // fmla v7.4s, v12.4s, v13.s[0]
+	FMOVS   (R11), F13
+	WORD    $0x4f8d1188 // fmla v8.4s, v12.4s, v13.s[0]
+	FMOVS   (R11)(R7), F13
+	WORD    $0x4f8d1189 // fmla v9.4s, v12.4s, v13.s[0]
+	FMOVS   (R11)(R8), F13
+	WORD    $0x4f8d118a // fmla v10.4s, v12.4s, v13.s[0]
+	FMOVS   (R11)(R9), F13
+	WORD    $0x4f8d118b // fmla v11.4s, v12.4s, v13.s[0]
+	ADD     $4, R12, R12
+	ADD     $4, R10, R10
+	ADD     $4, R11, R11
+	SUBS    $1, R6, R6
+	BNE     farchannel12x1
 
 farnext12x1:
 	ADD  $8, R1, R1
@@ -21464,18 +20770,12 @@ neartap13x1:
 	BLT  nearrest13x1
 
 nearchannels13x1:
-	FMOVQ (R7), F14
-	FMOVQ 16(R7), F15
-	FMOVQ 32(R7), F16
-	FMOVQ 48(R7), F17
-	FMOVQ 64(R7), F18
-	FMOVQ 80(R7), F19
-	FMOVQ 96(R7), F20
-	FMOVQ 112(R7), F21
-	FMOVQ 128(R7), F22
-	FMOVQ 144(R7), F23
-	FMOVQ 160(R7), F24
-	FMOVQ 176(R7), F25
+	FLDPQ (R7), (F14, F15)
+	FLDPQ 32(R7), (F16, F17)
+	FLDPQ 64(R7), (F18, F19)
+	FLDPQ 96(R7), (F20, F21)
+	FLDPQ 128(R7), (F22, F23)
+	FLDPQ 160(R7), (F24, F25)
 	FMOVQ 192(R7), F26
 	FMOVQ (R3), F13
 	WORD  $0x4f8e11a0 // fmla v0.4s, v13.4s, v14.s[0]
@@ -21543,37 +20843,36 @@ nearrest13x1:
 	BEQ  nearnext13x1
 
 nearchannel13x1:
-	FMOVQ (R3), F13
-	FMOVS (R7), F14
-	WORD  $0x4f8e11a0 // fmla v0.4s, v13.4s, v14.s[0]
-	FMOVS 16(R7), F14
-	WORD  $0x4f8e11a1 // fmla v1.4s, v13.4s, v14.s[0]
-	FMOVS 32(R7), F14
-	WORD  $0x4f8e11a2 // fmla v2.4s, v13.4s, v14.s[0]
-	FMOVS 48(R7), F14
-	WORD  $0x4f8e11a3 // fmla v3.4s, v13.4s, v14.s[0]
-	FMOVS 64(R7), F14
-	WORD  $0x4f8e11a4 // fmla v4.4s, v13.4s, v14.s[0]
-	FMOVS 80(R7), F14
-	WORD  $0x4f8e11a5 // fmla v5.4s, v13.4s, v14.s[0]
-	FMOVS 96(R7), F14
-	WORD  $0x4f8e11a6 // fmla v6.4s, v13.4s, v14.s[0]
-	FMOVS 112(R7), F14
-	WORD  $0x4f8e11a7 // fmla v7.4s, v13.4s, v14.s[0]
-	FMOVS 128(R7), F14
-	WORD  $0x4f8e11a8 // fmla v8.4s, v13.4s, v14.s[0]
-	FMOVS 144(R7), F14
-	WORD  $0x4f8e11a9 // fmla v9.4s, v13.4s, v14.s[0]
-	FMOVS 160(R7), F14
-	WORD  $0x4f8e11aa // fmla v10.4s, v13.4s, v14.s[0]
-	FMOVS 176(R7), F14
-	WORD  $0x4f8e11ab // fmla v11.4s, v13.4s, v14.s[0]
-	FMOVS 192(R7), F14
-	WORD  $0x4f8e11ac // fmla v12.4s, v13.4s, v14.s[0]
-	ADD   $4, R7, R7
-	ADD   $16, R3, R3
-	SUBS  $1, R6, R6
-	BNE   nearchannel13x1
+	FMOVQ.P 16(R3), F13
+	FMOVS   (R7), F14
+	WORD    $0x4f8e11a0 // fmla v0.4s, v13.4s, v14.s[0]
+	FMOVS   16(R7), F14
+	WORD    $0x4f8e11a1 // fmla v1.4s, v13.4s, v14.s[0]
+	FMOVS   32(R7), F14
+	WORD    $0x4f8e11a2 // fmla v2.4s, v13.4s, v14.s[0]
+	FMOVS   48(R7), F14
+	WORD    $0x4f8e11a3 // fmla v3.4s, v13.4s, v14.s[0]
+	FMOVS   64(R7), F14
+	WORD    $0x4f8e11a4 // fmla v4.4s, v13.4s, v14.s[0]
+	FMOVS   80(R7), F14
+	WORD    $0x4f8e11a5 // fmla v5.4s, v13.4s, v14.s[0]
+	FMOVS   96(R7), F14
+	WORD    $0x4f8e11a6 // fmla v6.4s, v13.4s, v14.s[0]
+	FMOVS   112(R7), F14
+	WORD    $0x4f8e11a7 // fmla v7.4s, v13.4s, v14.s[0]
+	FMOVS   128(R7), F14
+	WORD    $0x4f8e11a8 // fmla v8.4s, v13.4s, v14.s[0]
+	FMOVS   144(R7), F14
+	WORD    $0x4f8e11a9 // fmla v9.4s, v13.4s, v14.s[0]
+	FMOVS   160(R7), F14
+	WORD    $0x4f8e11aa // fmla v10.4s, v13.4s, v14.s[0]
+	FMOVS   176(R7), F14
+	WORD    $0x4f8e11ab // fmla v11.4s, v13.4s, v14.s[0]
+	FMOVS   192(R7), F14
+	WORD    $0x4f8e11ac // fmla v12.4s, v13.4s, v14.s[0]
+	ADD     $4, R7, R7
+	SUBS    $1, R6, R6
+	BNE     nearchannel13x1
 
 nearnext13x1:
 	ADD  $8, R1, R1
@@ -21599,122 +20898,119 @@ fartap13x1:
 	BLT  farrest13x1
 
 farchannels13x1:
-	FMOVQ (R13), F14
-	WORD  $0x3ce769af // ldr q15, [x13, x7]
-	WORD  $0x3ce869b0 // ldr q16, [x13, x8]
-	WORD  $0x3ce969b1 // ldr q17, [x13, x9]
-	FMOVQ (R10), F18
-	WORD  $0x3ce76953 // ldr q19, [x10, x7]
-	WORD  $0x3ce86954 // ldr q20, [x10, x8]
-	WORD  $0x3ce96955 // ldr q21, [x10, x9]
-	FMOVQ (R11), F22
-	WORD  $0x3ce76977 // ldr q23, [x11, x7]
-	WORD  $0x3ce86978 // ldr q24, [x11, x8]
-	WORD  $0x3ce96979 // ldr q25, [x11, x9]
-	FMOVQ (R12), F26
-	FMOVQ (R3), F13
-	WORD  $0x4f8e11a0 // fmla v0.4s, v13.4s, v14.s[0]
-	WORD  $0x4f8f11a1 // fmla v1.4s, v13.4s, v15.s[0]
-	WORD  $0x4f9011a2 // fmla v2.4s, v13.4s, v16.s[0]
-	WORD  $0x4f9111a3 // fmla v3.4s, v13.4s, v17.s[0]
-	WORD  $0x4f9211a4 // fmla v4.4s, v13.4s, v18.s[0]
-	WORD  $0x4f9311a5 // fmla v5.4s, v13.4s, v19.s[0]
-	WORD  $0x4f9411a6 // fmla v6.4s, v13.4s, v20.s[0]
-	WORD  $0x4f9511a7 // fmla v7.4s, v13.4s, v21.s[0]
-	WORD  $0x4f9611a8 // fmla v8.4s, v13.4s, v22.s[0]
-	WORD  $0x4f9711a9 // fmla v9.4s, v13.4s, v23.s[0]
-	WORD  $0x4f9811aa // fmla v10.4s, v13.4s, v24.s[0]
-	WORD  $0x4f9911ab // fmla v11.4s, v13.4s, v25.s[0]
-	WORD  $0x4f9a11ac // fmla v12.4s, v13.4s, v26.s[0]
-	FMOVQ 16(R3), F13
-	WORD  $0x4fae11a0 // fmla v0.4s, v13.4s, v14.s[1]
-	WORD  $0x4faf11a1 // fmla v1.4s, v13.4s, v15.s[1]
-	WORD  $0x4fb011a2 // fmla v2.4s, v13.4s, v16.s[1]
-	WORD  $0x4fb111a3 // fmla v3.4s, v13.4s, v17.s[1]
-	WORD  $0x4fb211a4 // fmla v4.4s, v13.4s, v18.s[1]
-	WORD  $0x4fb311a5 // fmla v5.4s, v13.4s, v19.s[1]
-	WORD  $0x4fb411a6 // fmla v6.4s, v13.4s, v20.s[1]
-	WORD  $0x4fb511a7 // fmla v7.4s, v13.4s, v21.s[1]
-	WORD  $0x4fb611a8 // fmla v8.4s, v13.4s, v22.s[1]
-	WORD  $0x4fb711a9 // fmla v9.4s, v13.4s, v23.s[1]
-	WORD  $0x4fb811aa // fmla v10.4s, v13.4s, v24.s[1]
-	WORD  $0x4fb911ab // fmla v11.4s, v13.4s, v25.s[1]
-	WORD  $0x4fba11ac // fmla v12.4s, v13.4s, v26.s[1]
-	FMOVQ 32(R3), F13
-	WORD  $0x4f8e19a0 // fmla v0.4s, v13.4s, v14.s[2]
-	WORD  $0x4f8f19a1 // fmla v1.4s, v13.4s, v15.s[2]
-	WORD  $0x4f9019a2 // fmla v2.4s, v13.4s, v16.s[2]
-	WORD  $0x4f9119a3 // fmla v3.4s, v13.4s, v17.s[2]
-	WORD  $0x4f9219a4 // fmla v4.4s, v13.4s, v18.s[2]
-	WORD  $0x4f9319a5 // fmla v5.4s, v13.4s, v19.s[2]
-	WORD  $0x4f9419a6 // fmla v6.4s, v13.4s, v20.s[2]
-	WORD  $0x4f9519a7 // fmla v7.4s, v13.4s, v21.s[2]
-	WORD  $0x4f9619a8 // fmla v8.4s, v13.4s, v22.s[2]
-	WORD  $0x4f9719a9 // fmla v9.4s, v13.4s, v23.s[2]
-	WORD  $0x4f9819aa // fmla v10.4s, v13.4s, v24.s[2]
-	WORD  $0x4f9919ab // fmla v11.4s, v13.4s, v25.s[2]
-	WORD  $0x4f9a19ac // fmla v12.4s, v13.4s, v26.s[2]
-	FMOVQ 48(R3), F13
-	WORD  $0x4fae19a0 // fmla v0.4s, v13.4s, v14.s[3]
-	WORD  $0x4faf19a1 // fmla v1.4s, v13.4s, v15.s[3]
-	WORD  $0x4fb019a2 // fmla v2.4s, v13.4s, v16.s[3]
-	WORD  $0x4fb119a3 // fmla v3.4s, v13.4s, v17.s[3]
-	WORD  $0x4fb219a4 // fmla v4.4s, v13.4s, v18.s[3]
-	WORD  $0x4fb319a5 // fmla v5.4s, v13.4s, v19.s[3]
-	WORD  $0x4fb419a6 // fmla v6.4s, v13.4s, v20.s[3]
-	WORD  $0x4fb519a7 // fmla v7.4s, v13.4s, v21.s[3]
-	WORD  $0x4fb619a8 // fmla v8.4s, v13.4s, v22.s[3]
-	WORD  $0x4fb719a9 // fmla v9.4s, v13.4s, v23.s[3]
-	WORD  $0x4fb819aa // fmla v10.4s, v13.4s, v24.s[3]
-	WORD  $0x4fb919ab // fmla v11.4s, v13.4s, v25.s[3]
-	WORD  $0x4fba19ac // fmla v12.4s, v13.4s, v26.s[3]
-	ADD   $16, R13, R13
-	ADD   $16, R10, R10
-	ADD   $16, R11, R11
-	ADD   $16, R12, R12
-	ADD   $64, R3, R3
-	SUBS  $4, R6, R6
-	BGE   farchannels13x1
+	FMOVQ   (R13), F14
+	WORD    $0x3ce769af // ldr q15, [x13, x7]
+	WORD    $0x3ce869b0 // ldr q16, [x13, x8]
+	WORD    $0x3ce969b1 // ldr q17, [x13, x9]
+	FMOVQ   (R10), F18
+	WORD    $0x3ce76953 // ldr q19, [x10, x7]
+	WORD    $0x3ce86954 // ldr q20, [x10, x8]
+	WORD    $0x3ce96955 // ldr q21, [x10, x9]
+	FMOVQ   (R11), F22
+	WORD    $0x3ce76977 // ldr q23, [x11, x7]
+	WORD    $0x3ce86978 // ldr q24, [x11, x8]
+	WORD    $0x3ce96979 // ldr q25, [x11, x9]
+	FMOVQ.P 16(R12), F26
+	FMOVQ   (R3), F13
+	WORD    $0x4f8e11a0 // fmla v0.4s, v13.4s, v14.s[0]
+	WORD    $0x4f8f11a1 // fmla v1.4s, v13.4s, v15.s[0]
+	WORD    $0x4f9011a2 // fmla v2.4s, v13.4s, v16.s[0]
+	WORD    $0x4f9111a3 // fmla v3.4s, v13.4s, v17.s[0]
+	WORD    $0x4f9211a4 // fmla v4.4s, v13.4s, v18.s[0]
+	WORD    $0x4f9311a5 // fmla v5.4s, v13.4s, v19.s[0]
+	WORD    $0x4f9411a6 // fmla v6.4s, v13.4s, v20.s[0]
+	WORD    $0x4f9511a7 // fmla v7.4s, v13.4s, v21.s[0]
+	WORD    $0x4f9611a8 // fmla v8.4s, v13.4s, v22.s[0]
+	WORD    $0x4f9711a9 // fmla v9.4s, v13.4s, v23.s[0]
+	WORD    $0x4f9811aa // fmla v10.4s, v13.4s, v24.s[0]
+	WORD    $0x4f9911ab // fmla v11.4s, v13.4s, v25.s[0]
+	WORD    $0x4f9a11ac // fmla v12.4s, v13.4s, v26.s[0]
+	FMOVQ   16(R3), F13
+	WORD    $0x4fae11a0 // fmla v0.4s, v13.4s, v14.s[1]
+	WORD    $0x4faf11a1 // fmla v1.4s, v13.4s, v15.s[1]
+	WORD    $0x4fb011a2 // fmla v2.4s, v13.4s, v16.s[1]
+	WORD    $0x4fb111a3 // fmla v3.4s, v13.4s, v17.s[1]
+	WORD    $0x4fb211a4 // fmla v4.4s, v13.4s, v18.s[1]
+	WORD    $0x4fb311a5 // fmla v5.4s, v13.4s, v19.s[1]
+	WORD    $0x4fb411a6 // fmla v6.4s, v13.4s, v20.s[1]
+	WORD    $0x4fb511a7 // fmla v7.4s, v13.4s, v21.s[1]
+	WORD    $0x4fb611a8 // fmla v8.4s, v13.4s, v22.s[1]
+	WORD    $0x4fb711a9 // fmla v9.4s, v13.4s, v23.s[1]
+	WORD    $0x4fb811aa // fmla v10.4s, v13.4s, v24.s[1]
+	WORD    $0x4fb911ab // fmla v11.4s, v13.4s, v25.s[1]
+	WORD    $0x4fba11ac // fmla v12.4s, v13.4s, v26.s[1]
+	FMOVQ   32(R3), F13
+	WORD    $0x4f8e19a0 // fmla v0.4s, v13.4s, v14.s[2]
+	WORD    $0x4f8f19a1 // fmla v1.4s, v13.4s, v15.s[2]
+	WORD    $0x4f9019a2 // fmla v2.4s, v13.4s, v16.s[2]
+	WORD    $0x4f9119a3 // fmla v3.4s, v13.4s, v17.s[2]
+	WORD    $0x4f9219a4 // fmla v4.4s, v13.4s, v18.s[2]
+	WORD    $0x4f9319a5 // fmla v5.4s, v13.4s, v19.s[2]
+	WORD    $0x4f9419a6 // fmla v6.4s, v13.4s, v20.s[2]
+	WORD    $0x4f9519a7 // fmla v7.4s, v13.4s, v21.s[2]
+	WORD    $0x4f9619a8 // fmla v8.4s, v13.4s, v22.s[2]
+	WORD    $0x4f9719a9 // fmla v9.4s, v13.4s, v23.s[2]
+	WORD    $0x4f9819aa // fmla v10.4s, v13.4s, v24.s[2]
+	WORD    $0x4f9919ab // fmla v11.4s, v13.4s, v25.s[2]
+	WORD    $0x4f9a19ac // fmla v12.4s, v13.4s, v26.s[2]
+	FMOVQ   48(R3), F13
+	WORD    $0x4fae19a0 // fmla v0.4s, v13.4s, v14.s[3]
+	WORD    $0x4faf19a1 // fmla v1.4s, v13.4s, v15.s[3]
+	WORD    $0x4fb019a2 // fmla v2.4s, v13.4s, v16.s[3]
+	WORD    $0x4fb119a3 // fmla v3.4s, v13.4s, v17.s[3]
+	WORD    $0x4fb219a4 // fmla v4.4s, v13.4s, v18.s[3]
+	WORD    $0x4fb319a5 // fmla v5.4s, v13.4s, v19.s[3]
+	WORD    $0x4fb419a6 // fmla v6.4s, v13.4s, v20.s[3]
+	WORD    $0x4fb519a7 // fmla v7.4s, v13.4s, v21.s[3]
+	WORD    $0x4fb619a8 // fmla v8.4s, v13.4s, v22.s[3]
+	WORD    $0x4fb719a9 // fmla v9.4s, v13.4s, v23.s[3]
+	WORD    $0x4fb819aa // fmla v10.4s, v13.4s, v24.s[3]
+	WORD    $0x4fb919ab // fmla v11.4s, v13.4s, v25.s[3]
+	WORD    $0x4fba19ac // fmla v12.4s, v13.4s, v26.s[3]
+	ADD     $16, R13, R13
+	ADD     $16, R10, R10
+	ADD     $16, R11, R11
+	ADD     $64, R3, R3
+	SUBS    $4, R6, R6
+	BGE     farchannels13x1
 
 farrest13x1:
 	ADDS $4, R6, R6
 	BEQ  farnext13x1
 
 farchannel13x1:
-	FMOVQ (R3), F13
-	FMOVS (R13), F14
-	WORD  $0x4f8e11a0 // fmla v0.4s, v13.4s, v14.s[0]
-	FMOVS (R13)(R7), F14
-	WORD  $0x4f8e11a1 // fmla v1.4s, v13.4s, v14.s[0]
-	FMOVS (R13)(R8), F14
-	WORD  $0x4f8e11a2 // fmla v2.4s, v13.4s, v14.s[0]
-	FMOVS (R13)(R9), F14
-	WORD  $0x4f8e11a3 // fmla v3.4s, v13.4s, v14.s[0]
-	FMOVS (R10), F14
-	WORD  $0x4f8e11a4 // fmla v4.4s, v13.4s, v14.s[0]
-	FMOVS (R10)(R7), F14
-	WORD  $0x4f8e11a5 // fmla v5.4s, v13.4s, v14.s[0]
-	FMOVS (R10)(R8), F14
-	WORD  $0x4f8e11a6 // fmla v6.4s, v13.4s, v14.s[0]
-	FMOVS (R10)(R9), F14
-	WORD  $0x4f8e11a7 // fmla v7.4s, v13.4s, v14.s[0]
-	FMOVS (R11), F14
-	WORD  $0x4f8e11a8 // fmla v8.4s, v13.4s, v14.s[0]
-	FMOVS (R11)(R7), F14
-	WORD  $0x4f8e11a9 // fmla v9.4s, v13.4s, v14.s[0]
-	FMOVS (R11)(R8), F14
-	WORD  $0x4f8e11aa // fmla v10.4s, v13.4s, v14.s[0]
-	FMOVS (R11)(R9), F14
-	WORD  $0x4f8e11ab // fmla v11.4s, v13.4s, v14.s[0]
-	FMOVS (R12), F14
-	WORD  $0x4f8e11ac // fmla v12.4s, v13.4s, v14.s[0]
-	ADD   $4, R13, R13
-	ADD   $4, R10, R10
-	ADD   $4, R11, R11
-	ADD   $4, R12, R12
-	ADD   $16, R3, R3
-	SUBS  $1, R6, R6
-	BNE   farchannel13x1
+	FMOVQ.P 16(R3), F13
+	FMOVS   (R13), F14
+	WORD    $0x4f8e11a0 // fmla v0.4s, v13.4s, v14.s[0]
+	FMOVS   (R13)(R7), F14
+	WORD    $0x4f8e11a1 // fmla v1.4s, v13.4s, v14.s[0]
+	FMOVS   (R13)(R8), F14
+	WORD    $0x4f8e11a2 // fmla v2.4s, v13.4s, v14.s[0]
+	FMOVS   (R13)(R9), F14
+	WORD    $0x4f8e11a3 // fmla v3.4s, v13.4s, v14.s[0]
+	FMOVS   (R10), F14
+	WORD    $0x4f8e11a4 // fmla v4.4s, v13.4s, v14.s[0]
+	FMOVS   (R10)(R7), F14
+	WORD    $0x4f8e11a5 // fmla v5.4s, v13.4s, v14.s[0]
+	FMOVS   (R10)(R8), F14
+	WORD    $0x4f8e11a6 // fmla v6.4s, v13.4s, v14.s[0]
+	FMOVS   (R10)(R9), F14
+	WORD    $0x4f8e11a7 // fmla v7.4s, v13.4s, v14.s[0]
+	FMOVS   (R11), F14
+	WORD    $0x4f8e11a8 // fmla v8.4s, v13.4s, v14.s[0]
+	FMOVS   (R11)(R7), F14
+	WORD    $0x4f8e11a9 // fmla v9.4s, v13.4s, v14.s[0]
+	FMOVS   (R11)(R8), F14
+	WORD    $0x4f8e11aa // fmla v10.4s, v13.4s, v14.s[0]
+	FMOVS   (R11)(R9), F14
+	WORD    $0x4f8e11ab // fmla v11.4s, v13.4s, v14.s[0]
+	FMOVS.P 4(R12), F14
+	WORD    $0x4f8e11ac // fmla v12.4s, v13.4s, v14.s[0]
+	ADD     $4, R13, R13
+	ADD     $4, R10, R10
+	ADD     $4, R11, R11
+	SUBS    $1, R6, R6
+	BNE     farchannel13x1
 
 farnext13x1:
 	ADD  $8, R1, R1
@@ -21881,20 +21177,13 @@ neartap14x1:
 	BLT  nearrest14x1
 
 nearchannels14x1:
-	FMOVQ (R7), F15
-	FMOVQ 16(R7), F16
-	FMOVQ 32(R7), F17
-	FMOVQ 48(R7), F18
-	FMOVQ 64(R7), F19
-	FMOVQ 80(R7), F20
-	FMOVQ 96(R7), F21
-	FMOVQ 112(R7), F22
-	FMOVQ 128(R7), F23
-	FMOVQ 144(R7), F24
-	FMOVQ 160(R7), F25
-	FMOVQ 176(R7), F26
-	FMOVQ 192(R7), F27
-	FMOVQ 208(R7), F28
+	FLDPQ (R7), (F15, F16)
+	FLDPQ 32(R7), (F17, F18)
+	FLDPQ 64(R7), (F19, F20)
+	FLDPQ 96(R7), (F21, F22)
+	FLDPQ 128(R7), (F23, F24)
+	FLDPQ 160(R7), (F25, F26)
+	FLDPQ 192(R7), (F27, F28)
 	FMOVQ (R3), F14
 	WORD  $0x4f8f11c0 // fmla v0.4s, v14.4s, v15.s[0]
 	WORD  $0x4f9011c1 // fmla v1.4s, v14.4s, v16.s[0]
@@ -21965,39 +21254,38 @@ nearrest14x1:
 	BEQ  nearnext14x1
 
 nearchannel14x1:
-	FMOVQ (R3), F14
-	FMOVS (R7), F15
-	WORD  $0x4f8f11c0 // fmla v0.4s, v14.4s, v15.s[0]
-	FMOVS 16(R7), F15
-	WORD  $0x4f8f11c1 // fmla v1.4s, v14.4s, v15.s[0]
-	FMOVS 32(R7), F15
-	WORD  $0x4f8f11c2 // fmla v2.4s, v14.4s, v15.s[0]
-	FMOVS 48(R7), F15
-	WORD  $0x4f8f11c3 // fmla v3.4s, v14.4s, v15.s[0]
-	FMOVS 64(R7), F15
-	WORD  $0x4f8f11c4 // fmla v4.4s, v14.4s, v15.s[0]
-	FMOVS 80(R7), F15
-	WORD  $0x4f8f11c5 // fmla v5.4s, v14.4s, v15.s[0]
-	FMOVS 96(R7), F15
-	WORD  $0x4f8f11c6 // fmla v6.4s, v14.4s, v15.s[0]
-	FMOVS 112(R7), F15
-	WORD  $0x4f8f11c7 // fmla v7.4s, v14.4s, v15.s[0]
-	FMOVS 128(R7), F15
-	WORD  $0x4f8f11c8 // fmla v8.4s, v14.4s, v15.s[0]
-	FMOVS 144(R7), F15
-	WORD  $0x4f8f11c9 // fmla v9.4s, v14.4s, v15.s[0]
-	FMOVS 160(R7), F15
-	WORD  $0x4f8f11ca // fmla v10.4s, v14.4s, v15.s[0]
-	FMOVS 176(R7), F15
-	WORD  $0x4f8f11cb // fmla v11.4s, v14.4s, v15.s[0]
-	FMOVS 192(R7), F15
-	WORD  $0x4f8f11cc // fmla v12.4s, v14.4s, v15.s[0]
-	FMOVS 208(R7), F15
-	WORD  $0x4f8f11cd // fmla v13.4s, v14.4s, v15.s[0]
-	ADD   $4, R7, R7
-	ADD   $16, R3, R3
-	SUBS  $1, R6, R6
-	BNE   nearchannel14x1
+	FMOVQ.P 16(R3), F14
+	FMOVS   (R7), F15
+	WORD    $0x4f8f11c0 // fmla v0.4s, v14.4s, v15.s[0]
+	FMOVS   16(R7), F15
+	WORD    $0x4f8f11c1 // fmla v1.4s, v14.4s, v15.s[0]
+	FMOVS   32(R7), F15
+	WORD    $0x4f8f11c2 // fmla v2.4s, v14.4s, v15.s[0]
+	FMOVS   48(R7), F15
+	WORD    $0x4f8f11c3 // fmla v3.4s, v14.4s, v15.s[0]
+	FMOVS   64(R7), F15
+	WORD    $0x4f8f11c4 // fmla v4.4s, v14.4s, v15.s[0]
+	FMOVS   80(R7), F15
+	WORD    $0x4f8f11c5 // fmla v5.4s, v14.4s, v15.s[0]
+	FMOVS   96(R7), F15
+	WORD    $0x4f8f11c6 // fmla v6.4s, v14.4s, v15.s[0]
+	FMOVS   112(R7), F15
+	WORD    $0x4f8f11c7 // fmla v7.4s, v14.4s, v15.s[0]
+	FMOVS   128(R7), F15
+	WORD    $0x4f8f11c8 // fmla v8.4s, v14.4s, v15.s[0]
+	FMOVS   144(R7), F15
+	WORD    $0x4f8f11c9 // fmla v9.4s, v14.4s, v15.s[0]
+	FMOVS   160(R7), F15
+	WORD    $0x4f8f11ca // fmla v10.4s, v14.4s, v15.s[0]
+	FMOVS   176(R7), F15
+	WORD    $0x4f8f11cb // fmla v11.4s, v14.4s, v15.s[0]
+	FMOVS   192(R7), F15
+	WORD    $0x4f8f11cc // fmla v12.4s, v14.4s, v15.s[0]
+	FMOVS   208(R7), F15
+	WORD    $0x4f8f11cd // fmla v13.4s, v14.4s, v15.s[0]
+	ADD     $4, R7, R7
+	SUBS    $1, R6, R6
+	BNE     nearchannel14x1
 
 nearnext14x1:
 	ADD  $8, R1, R1
@@ -22110,42 +21398,41 @@ farrest14x1:
 	BEQ  farnext14x1
 
 farchannel14x1:
-	FMOVQ (R3), F14
-	FMOVS (R13), F15
-	WORD  $0x4f8f11c0 // fmla v0.4s, v14.4s, v15.s[0]
-	FMOVS (R13)(R7), F15
-	WORD  $0x4f8f11c1 // fmla v1.4s, v14.4s, v15.s[0]
-	FMOVS (R13)(R8), F15
-	WORD  $0x4f8f11c2 // fmla v2.4s, v14.4s, v15.s[0]
-	FMOVS (R13)(R9), F15
-	WORD  $0x4f8f11c3 // fmla v3.4s, v14.4s, v15.s[0]
-	FMOVS (R10), F15
-	WORD  $0x4f8f11c4 // fmla v4.4s, v14.4s, v15.s[0]
-	FMOVS (R10)(R7), F15
-	WORD  $0x4f8f11c5 // fmla v5.4s, v14.4s, v15.s[0]
-	FMOVS (R10)(R8), F15
-	WORD  $0x4f8f11c6 // fmla v6.4s, v14.4s, v15.s[0]
-	FMOVS (R10)(R9), F15
-	WORD  $0x4f8f11c7 // fmla v7.4s, v14.4s, v15.s[0]
-	FMOVS (R11), F15
-	WORD  $0x4f8f11c8 // fmla v8.4s, v14.4s, v15.s[0]
-	FMOVS (R11)(R7), F15
-	WORD  $0x4f8f11c9 // fmla v9.4s, v14.4s, v15.s[0]
-	FMOVS (R11)(R8), F15
-	WORD  $0x4f8f11ca // fmla v10.4s, v14.4s, v15.s[0]
-	FMOVS (R11)(R9), F15
-	WORD  $0x4f8f11cb // fmla v11.4s, v14.4s, v15.s[0]
-	FMOVS (R12), F15
-	WORD  $0x4f8f11cc // fmla v12.4s, v14.4s, v15.s[0]
-	FMOVS (R12)(R7), F15
-	WORD  $0x4f8f11cd // fmla v13.4s, v14.4s, v15.s[0]
-	ADD   $4, R13, R13
-	ADD   $4, R10, R10
-	ADD   $4, R11, R11
-	ADD   $4, R12, R12
-	ADD   $16, R3, R3
-	SUBS  $1, R6, R6
-	BNE   farchannel14x1
+	FMOVQ.P 16(R3), F14
+	FMOVS   (R13), F15
+	WORD    $0x4f8f11c0 // fmla v0.4s, v14.4s, v15.s[0]
+	FMOVS   (R13)(R7), F15
+	WORD    $0x4f8f11c1 // fmla v1.4s, v14.4s, v15.s[0]
+	FMOVS   (R13)(R8), F15
+	WORD    $0x4f8f11c2 // fmla v2.4s, v14.4s, v15.s[0]
+	FMOVS   (R13)(R9), F15
+	WORD    $0x4f8f11c3 // fmla v3.4s, v14.4s, v15.s[0]
+	FMOVS   (R10), F15
+	WORD    $0x4f8f11c4 // fmla v4.4s, v14.4s, v15.s[0]
+	FMOVS   (R10)(R7), F15
+	WORD    $0x4f8f11c5 // fmla v5.4s, v14.4s, v15.s[0]
+	FMOVS   (R10)(R8), F15
+	WORD    $0x4f8f11c6 // fmla v6.4s, v14.4s, v15.s[0]
+	FMOVS   (R10)(R9), F15
+	WORD    $0x4f8f11c7 // fmla v7.4s, v14.4s, v15.s[0]
+	FMOVS   (R11), F15
+	WORD    $0x4f8f11c8 // fmla v8.4s, v14.4s, v15.s[0]
+	FMOVS   (R11)(R7), F15
+	WORD    $0x4f8f11c9 // fmla v9.4s, v14.4s, v15.s[0]
+	FMOVS   (R11)(R8), F15
+	WORD    $0x4f8f11ca // fmla v10.4s, v14.4s, v15.s[0]
+	FMOVS   (R11)(R9), F15
+	WORD    $0x4f8f11cb // fmla v11.4s, v14.4s, v15.s[0]
+	FMOVS   (R12), F15
+	WORD    $0x4f8f11cc // fmla v12.4s, v14.4s, v15.s[0]
+	FMOVS   (R12)(R7), F15
+	WORD    $0x4f8f11cd // fmla v13.4s, v14.4s, v15.s[0]
+	ADD     $4, R13, R13
+	ADD     $4, R10, R10
+	ADD     $4, R11, R11
+	ADD     $4, R12, R12
+	SUBS    $1, R6, R6
+	BNE     farchannel14x1
 
 farnext14x1:
 	ADD  $8, R1, R1
@@ -22320,20 +21607,13 @@ neartap15x1:
 	BLT  nearrest15x1
 
 nearchannels15x1:
-	FMOVQ (R7), F16
-	FMOVQ 16(R7), F17
-	FMOVQ 32(R7), F18
-	FMOVQ 48(R7), F19
-	FMOVQ 64(R7), F20
-	FMOVQ 80(R7), F21
-	FMOVQ 96(R7), F22
-	FMOVQ 112(R7), F23
-	FMOVQ 128(R7), F24
-	FMOVQ 144(R7), F25
-	FMOVQ 160(R7), F26
-	FMOVQ 176(R7), F27
-	FMOVQ 192(R7), F28
-	FMOVQ 208(R7), F29
+	FLDPQ (R7), (F16, F17)
+	FLDPQ 32(R7), (F18, F19)
+	FLDPQ 64(R7), (F20, F21)
+	FLDPQ 96(R7), (F22, F23)
+	FLDPQ 128(R7), (F24, F25)
+	FLDPQ 160(R7), (F26, F27)
+	FLDPQ 192(R7), (F28, F29)
 	FMOVQ 224(R7), F30
 	FMOVQ (R3), F15
 	WORD  $0x4f9011e0 // fmla v0.4s, v15.4s, v16.s[0]
@@ -22409,41 +21689,40 @@ nearrest15x1:
 	BEQ  nearnext15x1
 
 nearchannel15x1:
-	FMOVQ (R3), F15
-	FMOVS (R7), F16
-	WORD  $0x4f9011e0 // fmla v0.4s, v15.4s, v16.s[0]
-	FMOVS 16(R7), F16
-	WORD  $0x4f9011e1 // fmla v1.4s, v15.4s, v16.s[0]
-	FMOVS 32(R7), F16
-	WORD  $0x4f9011e2 // fmla v2.4s, v15.4s, v16.s[0]
-	FMOVS 48(R7), F16
-	WORD  $0x4f9011e3 // fmla v3.4s, v15.4s, v16.s[0]
-	FMOVS 64(R7), F16
-	WORD  $0x4f9011e4 // fmla v4.4s, v15.4s, v16.s[0]
-	FMOVS 80(R7), F16
-	WORD  $0x4f9011e5 // fmla v5.4s, v15.4s, v16.s[0]
-	FMOVS 96(R7), F16
-	WORD  $0x4f9011e6 // fmla v6.4s, v15.4s, v16.s[0]
-	FMOVS 112(R7), F16
-	WORD  $0x4f9011e7 // fmla v7.4s, v15.4s, v16.s[0]
-	FMOVS 128(R7), F16
-	WORD  $0x4f9011e8 // fmla v8.4s, v15.4s, v16.s[0]
-	FMOVS 144(R7), F16
-	WORD  $0x4f9011e9 // fmla v9.4s, v15.4s, v16.s[0]
-	FMOVS 160(R7), F16
-	WORD  $0x4f9011ea // fmla v10.4s, v15.4s, v16.s[0]
-	FMOVS 176(R7), F16
-	WORD  $0x4f9011eb // fmla v11.4s, v15.4s, v16.s[0]
-	FMOVS 192(R7), F16
-	WORD  $0x4f9011ec // fmla v12.4s, v15.4s, v16.s[0]
-	FMOVS 208(R7), F16
-	WORD  $0x4f9011ed // fmla v13.4s, v15.4s, v16.s[0]
-	FMOVS 224(R7), F16
-	WORD  $0x4f9011ee // fmla v14.4s, v15.4s, v16.s[0]
-	ADD   $4, R7, R7
-	ADD   $16, R3, R3
-	SUBS  $1, R6, R6
-	BNE   nearchannel15x1
+	FMOVQ.P 16(R3), F15
+	FMOVS   (R7), F16
+	WORD    $0x4f9011e0 // fmla v0.4s, v15.4s, v16.s[0]
+	FMOVS   16(R7), F16
+	WORD    $0x4f9011e1 // fmla v1.4s, v15.4s, v16.s[0]
+	FMOVS   32(R7), F16
+	WORD    $0x4f9011e2 // fmla v2.4s, v15.4s, v16.s[0]
+	FMOVS   48(R7), F16
+	WORD    $0x4f9011e3 // fmla v3.4s, v15.4s, v16.s[0]
+	FMOVS   64(R7), F16
+	WORD    $0x4f9011e4 // fmla v4.4s, v15.4s, v16.s[0]
+	FMOVS   80(R7), F16
+	WORD    $0x4f9011e5 // fmla v5.4s, v15.4s, v16.s[0]
+	FMOVS   96(R7), F16
+	WORD    $0x4f9011e6 // fmla v6.4s, v15.4s, v16.s[0]
+	FMOVS   112(R7), F16
+	WORD    $0x4f9011e7 // fmla v7.4s, v15.4s, v16.s[0]
+	FMOVS   128(R7), F16
+	WORD    $0x4f9011e8 // fmla v8.4s, v15.4s, v16.s[0]
+	FMOVS   144(R7), F16
+	WORD    $0x4f9011e9 // fmla v9.4s, v15.4s, v16.s[0]
+	FMOVS   160(R7), F16
+	WORD    $0x4f9011ea // fmla v10.4s, v15.4s, v16.s[0]
+	FMOVS   176(R7), F16
+	WORD    $0x4f9011eb // fmla v11.4s, v15.4s, v16.s[0]
+	FMOVS   192(R7), F16
+	WORD    $0x4f9011ec // fmla v12.4s, v15.4s, v16.s[0]
+	FMOVS   208(R7), F16
+	WORD    $0x4f9011ed // fmla v13.4s, v15.4s, v16.s[0]
+	FMOVS   224(R7), F16
+	WORD    $0x4f9011ee // fmla v14.4s, v15.4s, v16.s[0]
+	ADD     $4, R7, R7
+	SUBS    $1, R6, R6
+	BNE     nearchannel15x1
 
 nearnext15x1:
 	ADD  $8, R1, R1
@@ -22561,44 +21840,43 @@ farrest15x1:
 	BEQ  farnext15x1
 
 farchannel15x1:
-	FMOVQ (R3), F15
-	FMOVS (R13), F16
-	WORD  $0x4f9011e0 // fmla v0.4s, v15.4s, v16.s[0]
-	FMOVS (R13)(R7), F16
-	WORD  $0x4f9011e1 // fmla v1.4s, v15.4s, v16.s[0]
-	FMOVS (R13)(R8), F16
-	WORD  $0x4f9011e2 // fmla v2.4s, v15.4s, v16.s[0]
-	FMOVS (R13)(R9), F16
-	WORD  $0x4f9011e3 // fmla v3.4s, v15.4s, v16.s[0]
-	FMOVS (R10), F16
-	WORD  $0x4f9011e4 // fmla v4.4s, v15.4s, v16.s[0]
-	FMOVS (R10)(R7), F16
-	WORD  $0x4f9011e5 // fmla v5.4s, v15.4s, v16.s[0]
-	FMOVS (R10)(R8), F16
-	WORD  $0x4f9011e6 // fmla v6.4s, v15.4s, v16.s[0]
-	FMOVS (R10)(R9), F16
-	WORD  $0x4f9011e7 // fmla v7.4s, v15.4s, v16.s[0]
-	FMOVS (R11), F16
-	WORD  $0x4f9011e8 // fmla v8.4s, v15.4s, v16.s[0]
-	FMOVS (R11)(R7), F16
-	WORD  $0x4f9011e9 // fmla v9.4s, v15.4s, v16.s[0]
-	FMOVS (R11)(R8), F16
-	WORD  $0x4f9011ea // fmla v10.4s, v15.4s, v16.s[0]
-	FMOVS (R11)(R9), F16
-	WORD  $0x4f9011eb // fmla v11.4s, v15.4s, v16.s[0]
-	FMOVS (R12), F16
-	WORD  $0x4f9011ec // fmla v12.4s, v15.4s, v16.s[0]
-	FMOVS (R12)(R7), F16
-	WORD  $0x4f9011ed // fmla v13.4s, v15.4s, v16.s[0]
-	FMOVS (R12)(R8), F16
-	WORD  $0x4f9011ee // fmla v14.4s, v15.4s, v16.s[0]
-	ADD   $4, R13, R13
-	ADD   $4, R10, R10
-	ADD   $4, R11, R11
-	ADD   $4, R12, R12
-	ADD   $16, R3, R3
-	SUBS  $1, R6, R6
-	BNE   farchannel15x1
+	FMOVQ.P 16(R3), F15
+	FMOVS   (R13), F16
+	WORD    $0x4f9011e0 // fmla v0.4s, v15.4s, v16.s[0]
+	FMOVS   (R13)(R7), F16
+	WORD    $0x4f9011e1 // fmla v1.4s, v15.4s, v16.s[0]
+	FMOVS   (R13)(R8), F16
+	WORD    $0x4f9011e2 // fmla v2.4s, v15.4s, v16.s[0]
+	FMOVS   (R13)(R9), F16
+	WORD    $0x4f9011e3 // fmla v3.4s, v15.4s, v16.s[0]
+	FMOVS   (R10), F16
+	WORD    $0x4f9011e4 // fmla v4.4s, v15.4s, v16.s[0]
+	FMOVS   (R10)(R7), F16
+	WORD    $0x4f9011e5 // fmla v5.4s, v15.4s, v16.s[0]
+	FMOVS   (R10)(R8), F16
+	WORD    $0x4f9011e6 // fmla v6.4s, v15.4s, v16.s[0]
+	FMOVS   (R10)(R9), F16
+	WORD    $0x4f9011e7 // fmla v7.4s, v15.4s, v16.s[0]
+	FMOVS   (R11), F16
+	WORD    $0x4f9011e8 // fmla v8.4s, v15.4s, v16.s[0]
+	FMOVS   (R11)(R7), F16
+	WORD    $0x4f9011e9 // fmla v9.4s, v15.4s, v16.s[0]
+	FMOVS   (R11)(R8), F16
+	WORD    $0x4f9011ea // fmla v10.4s, v15.4s, v16.s[0]
+	FMOVS   (R11)(R9), F16
+	WORD    $0x4f9011eb // fmla v11.4s, v15.4s, v16.s[0]
+	FMOVS   (R12), F16
+	WORD    $0x4f9011ec // fmla v12.4s, v15.4s, v16.s[0]
+	FMOVS   (R12)(R7), F16
+	WORD    $0x4f9011ed // fmla v13.4s, v15.4s, v16.s[0]
+	FMOVS   (R12)(R8), F16
+	WORD    $0x4f9011ee // fmla v14.4s, v15.4s, v16.s[0]
+	ADD     $4, R13, R13
+	ADD     $4, R10, R10
+	ADD     $4, R11, R11
+	ADD     $4, R12, R12
+	SUBS    $1, R6, R6
+	BNE     farchannel15x1
 
 farnext15x1:
 	ADD  $8, R1, R1
@@ -22766,22 +22044,14 @@ row:
 	BLT  few
 
 some:
-	FMOVQ (R1), F0
-	FMOVQ F0, (R0)
-	FMOVQ 16(R1), F1
-	FMOVQ F1, 16(R0)
-	FMOVQ 32(R1), F2
-	FMOVQ F2, 32(R0)
-	FMOVQ 48(R1), F3
-	FMOVQ F3, 48(R0)
-	FMOVQ 64(R1), F4
-	FMOVQ F4, 64(R0)
-	FMOVQ 80(R1), F5
-	FMOVQ F5, 80(R0)
-	FMOVQ 96(R1), F6
-	FMOVQ F6, 96(R0)
-	FMOVQ 112(R1), F7
-	FMOVQ F7, 112(R0)
+	FLDPQ (R1), (F0, F1)
+	FSTPQ (F0, F1), (R0)
+	FLDPQ 32(R1), (F2, F3)
+	FSTPQ (F2, F3), 32(R0)
+	FLDPQ 64(R1), (F4, F5)
+	FSTPQ (F4, F5), 64(R0)
+	FLDPQ 96(R1), (F6, F7)
+	FSTPQ (F6, F7), 96(R0)
 	ADD   $128, R0, R0
 	ADD   $128, R1, R1
 	SUBS  $8, R10, R10
@@ -22791,14 +22061,12 @@ few:
 	ADD $8, R10, R10
 
 one:
-	CMP   $0, R10
-	BEQ   done
-	FMOVQ (R1), F0
-	FMOVQ F0, (R0)
-	ADD   $16, R0, R0
-	ADD   $16, R1, R1
-	SUB   $1, R10, R10
-	B     one
+	CMP     $0, R10
+	BEQ     done
+	FMOVQ.P 16(R1), F0
+	FMOVQ.P F0, 16(R0)
+	SUB     $1, R10, R10
+	B       one
 
 done:
 	ADD  R7, R0, R0
@@ -22834,12 +22102,9 @@ TEXT ·correlateNEON(SB), NOSPLIT, $0-89
 	B     begin1x6
 
 add1x6:
-	FMOVQ (R0), F0
-	FMOVQ 16(R0), F1
-	FMOVQ 32(R0), F2
-	FMOVQ 48(R0), F3
-	FMOVQ 64(R0), F4
-	FMOVQ 80(R0), F5
+	FLDPQ (R0), (F0, F1)
+	FLDPQ 32(R0), (F2, F3)
+	FLDPQ 64(R0), (F4, F5)
 
 begin1x6:
 	MOVD offsets+32(FP), R0
@@ -22883,12 +22148,9 @@ position1x6:
 	MOVD  R16, height+72(FP)
 	BNE   row1x6
 	MOVD  sums+16(FP), R0
-	FMOVQ F0, (R0)
-	FMOVQ F1, 16(R0)
-	FMOVQ F2, 32(R0)
-	FMOVQ F3, 48(R0)
-	FMOVQ F4, 64(R0)
-	FMOVQ F5, 80(R0)
+	FSTPQ (F0, F1), (R0)
+	FSTPQ (F2, F3), 32(R0)
+	FSTPQ (F4, F5), 64(R0)
 	RET
 
 tile2x6:
@@ -22911,18 +22173,12 @@ tile2x6:
 	B     begin2x6
 
 add2x6:
-	FMOVQ (R0), F0
-	FMOVQ 16(R0), F1
-	FMOVQ 32(R0), F2
-	FMOVQ 48(R0), F3
-	FMOVQ 64(R0), F4
-	FMOVQ 80(R0), F5
-	FMOVQ 96(R0), F6
-	FMOVQ 112(R0), F7
-	FMOVQ 128(R0), F8
-	FMOVQ 144(R0), F9
-	FMOVQ 160(R0), F10
-	FMOVQ 176(R0), F11
+	FLDPQ (R0), (F0, F1)
+	FLDPQ 32(R0), (F2, F3)
+	FLDPQ 64(R0), (F4, F5)
+	FLDPQ 96(R0), (F6, F7)
+	FLDPQ 128(R0), (F8, F9)
+	FLDPQ 160(R0), (F10, F11)
 
 begin2x6:
 	MOVD offsets+32(FP), R0
@@ -22974,18 +22230,12 @@ position2x6:
 	MOVD  R16, height+72(FP)
 	BNE   row2x6
 	MOVD  sums+16(FP), R0
-	FMOVQ F0, (R0)
-	FMOVQ F1, 16(R0)
-	FMOVQ F2, 32(R0)
-	FMOVQ F3, 48(R0)
-	FMOVQ F4, 64(R0)
-	FMOVQ F5, 80(R0)
-	FMOVQ F6, 96(R0)
-	FMOVQ F7, 112(R0)
-	FMOVQ F8, 128(R0)
-	FMOVQ F9, 144(R0)
-	FMOVQ F10, 160(R0)
-	FMOVQ F11, 176(R0)
+	FSTPQ (F0, F1), (R0)
+	FSTPQ (F2, F3), 32(R0)
+	FSTPQ (F4, F5), 64(R0)
+	FSTPQ (F6, F7), 96(R0)
+	FSTPQ (F8, F9), 128(R0)
+	FSTPQ (F10, F11), 160(R0)
 	RET
 
 tile3x6:
@@ -23014,24 +22264,15 @@ tile3x6:
 	B     begin3x6
 
 add3x6:
-	FMOVQ (R0), F0
-	FMOVQ 16(R0), F1
-	FMOVQ 32(R0), F2
-	FMOVQ 48(R0), F3
-	FMOVQ 64(R0), F4
-	FMOVQ 80(R0), F5
-	FMOVQ 96(R0), F6
-	FMOVQ 112(R0), F7
-	FMOVQ 128(R0), F8
-	FMOVQ 144(R0), F9
-	FMOVQ 160(R0), F10
-	FMOVQ 176(R0), F11
-	FMOVQ 192(R0), F12
-	FMOVQ 208(R0), F13
-	FMOVQ 224(R0), F14
-	FMOVQ 240(R0), F15
-	FMOVQ 256(R0), F16
-	FMOVQ 272(R0), F17
+	FLDPQ (R0), (F0, F1)
+	FLDPQ 32(R0), (F2, F3)
+	FLDPQ 64(R0), (F4, F5)
+	FLDPQ 96(R0), (F6, F7)
+	FLDPQ 128(R0), (F8, F9)
+	FLDPQ 160(R0), (F10, F11)
+	FLDPQ 192(R0), (F12, F13)
+	FLDPQ 224(R0), (F14, F15)
+	FLDPQ 256(R0), (F16, F17)
 
 begin3x6:
 	MOVD offsets+32(FP), R0
@@ -23091,24 +22332,15 @@ position3x6:
 	MOVD  R16, height+72(FP)
 	BNE   row3x6
 	MOVD  sums+16(FP), R0
-	FMOVQ F0, (R0)
-	FMOVQ F1, 16(R0)
-	FMOVQ F2, 32(R0)
-	FMOVQ F3, 48(R0)
-	FMOVQ F4, 64(R0)
-	FMOVQ F5, 80(R0)
-	FMOVQ F6, 96(R0)
-	FMOVQ F7, 112(R0)
-	FMOVQ F8, 128(R0)
-	FMOVQ F9, 144(R0)
-	FMOVQ F10, 160(R0)
-	FMOVQ F11, 176(R0)
-	FMOVQ F12, 192(R0)
-	FMOVQ F13, 208(R0)
-	FMOVQ F14, 224(R0)
-	FMOVQ F15, 240(R0)
-	FMOVQ F16, 256(R0)
-	FMOVQ F17, 272(R0)
+	FSTPQ (F0, F1), (R0)
+	FSTPQ (F2, F3), 32(R0)
+	FSTPQ (F4, F5), 64(R0)
+	FSTPQ (F6, F7), 96(R0)
+	FSTPQ (F8, F9), 128(R0)
+	FSTPQ (F10, F11), 160(R0)
+	FSTPQ (F12, F13), 192(R0)
+	FSTPQ (F14, F15), 224(R0)
+	FSTPQ (F16, F17), 256(R0)
 	RET
 
 tile4x6:
@@ -23143,30 +22375,18 @@ tile4x6:
 	B     begin4x6
 
 add4x6:
-	FMOVQ (R0), F0
-	FMOVQ 16(R0), F1
-	FMOVQ 32(R0), F2
-	FMOVQ 48(R0), F3
-	FMOVQ 64(R0), F4
-	FMOVQ 80(R0), F5
-	FMOVQ 96(R0), F6
-	FMOVQ 112(R0), F7
-	FMOVQ 128(R0), F8
-	FMOVQ 144(R0), F9
-	FMOVQ 160(R0), F10
-	FMOVQ 176(R0), F11
-	FMOVQ 192(R0), F12
-	FMOVQ 208(R0), F13
-	FMOVQ 224(R0), F14
-	FMOVQ 240(R0), F15
-	FMOVQ 256(R0), F16
-	FMOVQ 272(R0), F17
-	FMOVQ 288(R0), F18
-	FMOVQ 304(R0), F19
-	FMOVQ 320(R0), F20
-	FMOVQ 336(R0), F21
-	FMOVQ 352(R0), F22
-	FMOVQ 368(R0), F23
+	FLDPQ (R0), (F0, F1)
+	FLDPQ 32(R0), (F2, F3)
+	FLDPQ 64(R0), (F4, F5)
+	FLDPQ 96(R0), (F6, F7)
+	FLDPQ 128(R0), (F8, F9)
+	FLDPQ 160(R0), (F10, F11)
+	FLDPQ 192(R0), (F12, F13)
+	FLDPQ 224(R0), (F14, F15)
+	FLDPQ 256(R0), (F16, F17)
+	FLDPQ 288(R0), (F18, F19)
+	FLDPQ 320(R0), (F20, F21)
+	FLDPQ 352(R0), (F22, F23)
 
 begin4x6:
 	MOVD offsets+32(FP), R0
@@ -23234,30 +22454,18 @@ position4x6:
 	MOVD  R16, height+72(FP)
 	BNE   row4x6
 	MOVD  sums+16(FP), R0
-	FMOVQ F0, (R0)
-	FMOVQ F1, 16(R0)
-	FMOVQ F2, 32(R0)
-	FMOVQ F3, 48(R0)
-	FMOVQ F4, 64(R0)
-	FMOVQ F5, 80(R0)
-	FMOVQ F6, 96(R0)
-	FMOVQ F7, 112(R0)
-	FMOVQ F8, 128(R0)
-	FMOVQ F9, 144(R0)
-	FMOVQ F10, 160(R0)
-	FMOVQ F11, 176(R0)
-	FMOVQ F12, 192(R0)
-	FMOVQ F13, 208(R0)
-	FMOVQ F14, 224(R0)
-	FMOVQ F15, 240(R0)
-	FMOVQ F16, 256(R0)
-	FMOVQ F17, 272(R0)
-	FMOVQ F18, 288(R0)
-	FMOVQ F19, 304(R0)
-	FMOVQ F20, 320(R0)
-	FMOVQ F21, 336(R0)
-	FMOVQ F22, 352(R0)
-	FMOVQ F23, 368(R0)
+	FSTPQ (F0, F1), (R0)
+	FSTPQ (F2, F3), 32(R0)
+	FSTPQ (F4, F5), 64(R0)
+	FSTPQ (F6, F7), 96(R0)
+	FSTPQ (F8, F9), 128(R0)
+	FSTPQ (F10, F11), 160(R0)
+	FSTPQ (F12, F13), 192(R0)
+	FSTPQ (F14, F15), 224(R0)
+	FSTPQ (F16, F17), 256(R0)
+	FSTPQ (F18, F19), 288(R0)
+	FSTPQ (F20, F21), 320(R0)
+	FSTPQ (F22, F23), 352(R0)
 	RET
 
 vectors5:
@@ -23283,10 +22491,8 @@ vectors5:
 	B     begin1x5
 
 add1x5:
-	FMOVQ (R0), F0
-	FMOVQ 16(R0), F1
-	FMOVQ 32(R0), F2
-	FMOVQ 48(R0), F3
+	FLDPQ (R0), (F0, F1)
+	FLDPQ 32(R0), (F2, F3)
 	FMOVQ 64(R0), F4
 
 begin1x5:
@@ -23306,34 +22512,31 @@ row1x5:
 	MOVD width+80(FP), R3
 
 position1x5:
-	FMOVQ (R2), F5
-	WORD  $0x3ce76846 // ldr q6, [x2, x7]
-	WORD  $0x3ce86847 // ldr q7, [x2, x8]
-	WORD  $0x3ce96848 // ldr q8, [x2, x9]
-	FMOVQ (R10), F9
-	FMOVS (R1)(R0<<2), F10
-	WORD  $0x4f8a10a0 // fmla v0.4s, v5.4s, v10.s[0]
-	WORD  $0x4f8a10c1 // fmla v1.4s, v6.4s, v10.s[0]
-	WORD  $0x4f8a10e2 // fmla v2.4s, v7.4s, v10.s[0]
-	WORD  $0x4f8a1103 // fmla v3.4s, v8.4s, v10.s[0]
-	WORD  $0x4f8a1124 // fmla v4.4s, v9.4s, v10.s[0]
-	ADD   R6, R1, R1
-	ADD   $16, R2, R2
-	ADD   $16, R10, R10
-	SUBS  $1, R3, R3
-	BNE   position1x5
-	MOVD  xSkip+48(FP), R3
-	ADD   R3<<2, R1, R1
-	MOVD  height+72(FP), R16
-	SUBS  $1, R16, R16
-	MOVD  R16, height+72(FP)
-	BNE   row1x5
-	MOVD  sums+16(FP), R0
-	FMOVQ F0, (R0)
-	FMOVQ F1, 16(R0)
-	FMOVQ F2, 32(R0)
-	FMOVQ F3, 48(R0)
-	FMOVQ F4, 64(R0)
+	FMOVQ   (R2), F5
+	WORD    $0x3ce76846 // ldr q6, [x2, x7]
+	WORD    $0x3ce86847 // ldr q7, [x2, x8]
+	WORD    $0x3ce96848 // ldr q8, [x2, x9]
+	FMOVQ.P 16(R10), F9
+	FMOVS   (R1)(R0<<2), F10
+	WORD    $0x4f8a10a0 // fmla v0.4s, v5.4s, v10.s[0]
+	WORD    $0x4f8a10c1 // fmla v1.4s, v6.4s, v10.s[0]
+	WORD    $0x4f8a10e2 // fmla v2.4s, v7.4s, v10.s[0]
+	WORD    $0x4f8a1103 // fmla v3.4s, v8.4s, v10.s[0]
+	WORD    $0x4f8a1124 // fmla v4.4s, v9.4s, v10.s[0]
+	ADD     R6, R1, R1
+	ADD     $16, R2, R2
+	SUBS    $1, R3, R3
+	BNE     position1x5
+	MOVD    xSkip+48(FP), R3
+	ADD     R3<<2, R1, R1
+	MOVD    height+72(FP), R16
+	SUBS    $1, R16, R16
+	MOVD    R16, height+72(FP)
+	BNE     row1x5
+	MOVD    sums+16(FP), R0
+	FSTPQ   (F0, F1), (R0)
+	FSTPQ   (F2, F3), 32(R0)
+	FMOVQ   F4, 64(R0)
 	RET
 
 tile2x5:
@@ -23354,16 +22557,11 @@ tile2x5:
 	B     begin2x5
 
 add2x5:
-	FMOVQ (R0), F0
-	FMOVQ 16(R0), F1
-	FMOVQ 32(R0), F2
-	FMOVQ 48(R0), F3
-	FMOVQ 64(R0), F4
-	FMOVQ 80(R0), F5
-	FMOVQ 96(R0), F6
-	FMOVQ 112(R0), F7
-	FMOVQ 128(R0), F8
-	FMOVQ 144(R0), F9
+	FLDPQ (R0), (F0, F1)
+	FLDPQ 32(R0), (F2, F3)
+	FLDPQ 64(R0), (F4, F5)
+	FLDPQ 96(R0), (F6, F7)
+	FLDPQ 128(R0), (F8, F9)
 
 begin2x5:
 	MOVD offsets+32(FP), R0
@@ -23383,45 +22581,39 @@ row2x5:
 	MOVD width+80(FP), R6
 
 position2x5:
-	FMOVQ (R3), F10
-	WORD  $0x3ce8686b // ldr q11, [x3, x8]
-	WORD  $0x3ce9686c // ldr q12, [x3, x9]
-	WORD  $0x3cea686d // ldr q13, [x3, x10]
-	FMOVQ (R11), F14
-	FMOVS (R2)(R1<<2), F15
-	WORD  $0x4f8f1140 // fmla v0.4s, v10.4s, v15.s[0]
-	WORD  $0x4f8f1161 // fmla v1.4s, v11.4s, v15.s[0]
-	WORD  $0x4f8f1182 // fmla v2.4s, v12.4s, v15.s[0]
-	WORD  $0x4f8f11a3 // fmla v3.4s, v13.4s, v15.s[0]
-	WORD  $0x4f8f11c4 // fmla v4.4s, v14.4s, v15.s[0]
-	FMOVS (R2)(R0<<2), F15
-	WORD  $0x4f8f1145 // fmla v5.4s, v10.4s, v15.s[0]
-	WORD  $0x4f8f1166 // fmla v6.4s, v11.4s, v15.s[0]
-	WORD  $0x4f8f1187 // fmla v7.4s, v12.4s, v15.s[0]
-	WORD  $0x4f8f11a8 // fmla v8.4s, v13.4s, v15.s[0]
-	WORD  $0x4f8f11c9 // fmla v9.4s, v14.4s, v15.s[0]
-	ADD   R7, R2, R2
-	ADD   $16, R3, R3
-	ADD   $16, R11, R11
-	SUBS  $1, R6, R6
-	BNE   position2x5
-	MOVD  xSkip+48(FP), R6
-	ADD   R6<<2, R2, R2
-	MOVD  height+72(FP), R16
-	SUBS  $1, R16, R16
-	MOVD  R16, height+72(FP)
-	BNE   row2x5
-	MOVD  sums+16(FP), R0
-	FMOVQ F0, (R0)
-	FMOVQ F1, 16(R0)
-	FMOVQ F2, 32(R0)
-	FMOVQ F3, 48(R0)
-	FMOVQ F4, 64(R0)
-	FMOVQ F5, 80(R0)
-	FMOVQ F6, 96(R0)
-	FMOVQ F7, 112(R0)
-	FMOVQ F8, 128(R0)
-	FMOVQ F9, 144(R0)
+	FMOVQ   (R3), F10
+	WORD    $0x3ce8686b // ldr q11, [x3, x8]
+	WORD    $0x3ce9686c // ldr q12, [x3, x9]
+	WORD    $0x3cea686d // ldr q13, [x3, x10]
+	FMOVQ.P 16(R11), F14
+	FMOVS   (R2)(R1<<2), F15
+	WORD    $0x4f8f1140 // fmla v0.4s, v10.4s, v15.s[0]
+	WORD    $0x4f8f1161 // fmla v1.4s, v11.4s, v15.s[0]
+	WORD    $0x4f8f1182 // fmla v2.4s, v12.4s, v15.s[0]
+	WORD    $0x4f8f11a3 // fmla v3.4s, v13.4s, v15.s[0]
+	WORD    $0x4f8f11c4 // fmla v4.4s, v14.4s, v15.s[0]
+	FMOVS   (R2)(R0<<2), F15
+	WORD    $0x4f8f1145 // fmla v5.4s, v10.4s, v15.s[0]
+	WORD    $0x4f8f1166 // fmla v6.4s, v11.4s, v15.s[0]
+	WORD    $0x4f8f1187 // fmla v7.4s, v12.4s, v15.s[0]
+	WORD    $0x4f8f11a8 // fmla v8.4s, v13.4s, v15.s[0]
+	WORD    $0x4f8f11c9 // fmla v9.4s, v14.4s, v15.s[0]
+	ADD     R7, R2, R2
+	ADD     $16, R3, R3
+	SUBS    $1, R6, R6
+	BNE     position2x5
+	MOVD    xSkip+48(FP), R6
+	ADD     R6<<2, R2, R2
+	MOVD    height+72(FP), R16
+	SUBS    $1, R16, R16
+	MOVD    R16, height+72(FP)
+	BNE     row2x5
+	MOVD    sums+16(FP), R0
+	FSTPQ   (F0, F1), (R0)
+	FSTPQ   (F2, F3), 32(R0)
+	FSTPQ   (F4, F5), 64(R0)
+	FSTPQ   (F6, F7), 96(R0)
+	FSTPQ   (F8, F9), 128(R0)
 	RET
 
 tile3x5:
@@ -23447,20 +22639,13 @@ tile3x5:
 	B     begin3x5
 
 add3x5:
-	FMOVQ (R0), F0
-	FMOVQ 16(R0), F1
-	FMOVQ 32(R0), F2
-	FMOVQ 48(R0), F3
-	FMOVQ 64(R0), F4
-	FMOVQ 80(R0), F5
-	FMOVQ 96(R0), F6
-	FMOVQ 112(R0), F7
-	FMOVQ 128(R0), F8
-	FMOVQ 144(R0), F9
-	FMOVQ 160(R0), F10
-	FMOVQ 176(R0), F11
-	FMOVQ 192(R0), F12
-	FMOVQ 208(R0), F13
+	FLDPQ (R0), (F0, F1)
+	FLDPQ 32(R0), (F2, F3)
+	FLDPQ 64(R0), (F4, F5)
+	FLDPQ 96(R0), (F6, F7)
+	FLDPQ 128(R0), (F8, F9)
+	FLDPQ 160(R0), (F10, F11)
+	FLDPQ 192(R0), (F12, F13)
 	FMOVQ 224(R0), F14
 
 begin3x5:
@@ -23482,56 +22667,48 @@ row3x5:
 	MOVD width+80(FP), R7
 
 position3x5:
-	FMOVQ (R6), F15
-	WORD  $0x3ce968d0 // ldr q16, [x6, x9]
-	WORD  $0x3cea68d1 // ldr q17, [x6, x10]
-	WORD  $0x3ceb68d2 // ldr q18, [x6, x11]
-	FMOVQ (R12), F19
-	FMOVS (R3)(R1<<2), F20
-	WORD  $0x4f9411e0 // fmla v0.4s, v15.4s, v20.s[0]
-	WORD  $0x4f941201 // fmla v1.4s, v16.4s, v20.s[0]
-	WORD  $0x4f941222 // fmla v2.4s, v17.4s, v20.s[0]
-	WORD  $0x4f941243 // fmla v3.4s, v18.4s, v20.s[0]
-	WORD  $0x4f941264 // fmla v4.4s, v19.4s, v20.s[0]
-	FMOVS (R3)(R2<<2), F20
-	WORD  $0x4f9411e5 // fmla v5.4s, v15.4s, v20.s[0]
-	WORD  $0x4f941206 // fmla v6.4s, v16.4s, v20.s[0]
-	WORD  $0x4f941227 // fmla v7.4s, v17.4s, v20.s[0]
-	WORD  $0x4f941248 // fmla v8.4s, v18.4s, v20.s[0]
-	WORD  $0x4f941269 // fmla v9.4s, v19.4s, v20.s[0]
-	FMOVS (R3)(R0<<2), F20
-	WORD  $0x4f9411ea // fmla v10.4s, v15.4s, v20.s[0]
-	WORD  $0x4f94120b // fmla v11.4s, v16.4s, v20.s[0]
-	WORD  $0x4f94122c // fmla v12.4s, v17.4s, v20.s[0]
-	WORD  $0x4f94124d // fmla v13.4s, v18.4s, v20.s[0]
-	WORD  $0x4f94126e // fmla v14.4s, v19.4s, v20.s[0]
-	ADD   R8, R3, R3
-	ADD   $16, R6, R6
-	ADD   $16, R12, R12
-	SUBS  $1, R7, R7
-	BNE   position3x5
-	MOVD  xSkip+48(FP), R7
-	ADD   R7<<2, R3, R3
-	MOVD  height+72(FP), R16
-	SUBS  $1, R16, R16
-	MOVD  R16, height+72(FP)
-	BNE   row3x5
-	MOVD  sums+16(FP), R0
-	FMOVQ F0, (R0)
-	FMOVQ F1, 16(R0)
-	FMOVQ F2, 32(R0)
-	FMOVQ F3, 48(R0)
-	FMOVQ F4, 64(R0)
-	FMOVQ F5, 80(R0)
-	FMOVQ F6, 96(R0)
-	FMOVQ F7, 112(R0)
-	FMOVQ F8, 128(R0)
-	FMOVQ F9, 144(R0)
-	FMOVQ F10, 160(R0)
-	FMOVQ F11, 176(R0)
-	FMOVQ F12, 192(R0)
-	FMOVQ F13, 208(R0)
-	FMOVQ F14, 224(R0)
+	FMOVQ   (R6), F15
+	WORD    $0x3ce968d0 // ldr q16, [x6, x9]
+	WORD    $0x3cea68d1 // ldr q17, [x6, x10]
+	WORD    $0x3ceb68d2 // ldr q18, [x6, x11]
+	FMOVQ.P 16(R12), F19
+	FMOVS   (R3)(R1<<2), F20
+	WORD    $0x4f9411e0 // fmla v0.4s, v15.4s, v20.s[0]
+	WORD    $0x4f941201 // fmla v1.4s, v16.4s, v20.s[0]
+	WORD    $0x4f941222 // fmla v2.4s, v17.4s, v20.s[0]
+	WORD    $0x4f941243 // fmla v3.4s, v18.4s, v20.s[0]
+	WORD    $0x4f941264 // fmla v4.4s, v19.4s, v20.s[0]
+	FMOVS   (R3)(R2<<2), F20
+	WORD    $0x4f9411e5 // fmla v5.4s, v15.4s, v20.s[0]
+	WORD    $0x4f941206 // fmla v6.4s, v16.4s, v20.s[0]
+	WORD    $0x4f941227 // fmla v7.4s, v17.4s, v20.s[0]
+	WORD    $0x4f941248 // fmla v8.4s, v18.4s, v20.s[0]
+	WORD    $0x4f941269 // fmla v9.4s, v19.4s, v20.s[0]
+	FMOVS   (R3)(R0<<2), F20
+	WORD    $0x4f9411ea // fmla v10.4s, v15.4s, v20.s[0]
+	WORD    $0x4f94120b // fmla v11.4s, v16.4s, v20.s[0]
+	WORD    $0x4f94122c // fmla v12.4s, v17.4s, v20.s[0]
+	WORD    $0x4f94124d // fmla v13.4s, v18.4s, v20.s[0]
+	WORD    $0x4f94126e // fmla v14.4s, v19.4s, v20.s[0]
+	ADD     R8, R3, R3
+	ADD     $16, R6, R6
+	SUBS    $1, R7, R7
+	BNE     position3x5
+	MOVD    xSkip+48(FP), R7
+	ADD     R7<<2, R3, R3
+	MOVD    height+72(FP), R16
+	SUBS    $1, R16, R16
+	MOVD    R16, height+72(FP)
+	BNE     row3x5
+	MOVD    sums+16(FP), R0
+	FSTPQ   (F0, F1), (R0)
+	FSTPQ   (F2, F3), 32(R0)
+	FSTPQ   (F4, F5), 64(R0)
+	FSTPQ   (F6, F7), 96(R0)
+	FSTPQ   (F8, F9), 128(R0)
+	FSTPQ   (F10, F11), 160(R0)
+	FSTPQ   (F12, F13), 192(R0)
+	FMOVQ   F14, 224(R0)
 	RET
 
 tile4x5:
@@ -23562,26 +22739,16 @@ tile4x5:
 	B     begin4x5
 
 add4x5:
-	FMOVQ (R0), F0
-	FMOVQ 16(R0), F1
-	FMOVQ 32(R0), F2
-	FMOVQ 48(R0), F3
-	FMOVQ 64(R0), F4
-	FMOVQ 80(R0), F5
-	FMOVQ 96(R0), F6
-	FMOVQ 112(R0), F7
-	FMOVQ 128(R0), F8
-	FMOVQ 144(R0), F9
-	FMOVQ 160(R0), F10
-	FMOVQ 176(R0), F11
-	FMOVQ 192(R0), F12
-	FMOVQ 208(R0), F13
-	FMOVQ 224(R0), F14
-	FMOVQ 240(R0), F15
-	FMOVQ 256(R0), F16
-	FMOVQ 272(R0), F17
-	FMOVQ 288(R0), F18
-	FMOVQ 304(R0), F19
+	FLDPQ (R0), (F0, F1)
+	FLDPQ 32(R0), (F2, F3)
+	FLDPQ 64(R0), (F4, F5)
+	FLDPQ 96(R0), (F6, F7)
+	FLDPQ 128(R0), (F8, F9)
+	FLDPQ 160(R0), (F10, F11)
+	FLDPQ 192(R0), (F12, F13)
+	FLDPQ 224(R0), (F14, F15)
+	FLDPQ 256(R0), (F16, F17)
+	FLDPQ 288(R0), (F18, F19)
 
 begin4x5:
 	MOVD offsets+32(FP), R0
@@ -23603,67 +22770,56 @@ row4x5:
 	MOVD width+80(FP), R8
 
 position4x5:
-	FMOVQ (R7), F20
-	WORD  $0x3cea68f5 // ldr q21, [x7, x10]
-	WORD  $0x3ceb68f6 // ldr q22, [x7, x11]
-	WORD  $0x3cec68f7 // ldr q23, [x7, x12]
-	FMOVQ (R13), F24
-	FMOVS (R6)(R1<<2), F25
-	WORD  $0x4f991280 // fmla v0.4s, v20.4s, v25.s[0]
-	WORD  $0x4f9912a1 // fmla v1.4s, v21.4s, v25.s[0]
-	WORD  $0x4f9912c2 // fmla v2.4s, v22.4s, v25.s[0]
-	WORD  $0x4f9912e3 // fmla v3.4s, v23.4s, v25.s[0]
-	WORD  $0x4f991304 // fmla v4.4s, v24.4s, v25.s[0]
-	FMOVS (R6)(R2<<2), F25
-	WORD  $0x4f991285 // fmla v5.4s, v20.4s, v25.s[0]
-	WORD  $0x4f9912a6 // fmla v6.4s, v21.4s, v25.s[0]
-	WORD  $0x4f9912c7 // fmla v7.4s, v22.4s, v25.s[0]
-	WORD  $0x4f9912e8 // fmla v8.4s, v23.4s, v25.s[0]
-	WORD  $0x4f991309 // fmla v9.4s, v24.4s, v25.s[0]
-	FMOVS (R6)(R3<<2), F25
-	WORD  $0x4f99128a // fmla v10.4s, v20.4s, v25.s[0]
-	WORD  $0x4f9912ab // fmla v11.4s, v21.4s, v25.s[0]
-	WORD  $0x4f9912cc // fmla v12.4s, v22.4s, v25.s[0]
-	WORD  $0x4f9912ed // fmla v13.4s, v23.4s, v25.s[0]
-	WORD  $0x4f99130e // fmla v14.4s, v24.4s, v25.s[0]
-	FMOVS (R6)(R0<<2), F25
-	WORD  $0x4f99128f // fmla v15.4s, v20.4s, v25.s[0]
-	WORD  $0x4f9912b0 // fmla v16.4s, v21.4s, v25.s[0]
-	WORD  $0x4f9912d1 // fmla v17.4s, v22.4s, v25.s[0]
-	WORD  $0x4f9912f2 // fmla v18.4s, v23.4s, v25.s[0]
-	WORD  $0x4f991313 // fmla v19.4s, v24.4s, v25.s[0]
-	ADD   R9, R6, R6
-	ADD   $16, R7, R7
-	ADD   $16, R13, R13
-	SUBS  $1, R8, R8
-	BNE   position4x5
-	MOVD  xSkip+48(FP), R8
-	ADD   R8<<2, R6, R6
-	MOVD  height+72(FP), R16
-	SUBS  $1, R16, R16
-	MOVD  R16, height+72(FP)
-	BNE   row4x5
-	MOVD  sums+16(FP), R0
-	FMOVQ F0, (R0)
-	FMOVQ F1, 16(R0)
-	FMOVQ F2, 32(R0)
-	FMOVQ F3, 48(R0)
-	FMOVQ F4, 64(R0)
-	FMOVQ F5, 80(R0)
-	FMOVQ F6, 96(R0)
-	FMOVQ F7, 112(R0)
-	FMOVQ F8, 128(R0)
-	FMOVQ F9, 144(R0)
-	FMOVQ F10, 160(R0)
-	FMOVQ F11, 176(R0)
-	FMOVQ F12, 192(R0)
-	FMOVQ F13, 208(R0)
-	FMOVQ F14, 224(R0)
-	FMOVQ F15, 240(R0)
-	FMOVQ F16, 256(R0)
-	FMOVQ F17, 272(R0)
-	FMOVQ F18, 288(R0)
-	FMOVQ F19, 304(R0)
+	FMOVQ   (R7), F20
+	WORD    $0x3cea68f5 // ldr q21, [x7, x10]
+	WORD    $0x3ceb68f6 // ldr q22, [x7, x11]
+	WORD    $0x3cec68f7 // ldr q23, [x7, x12]
+	FMOVQ.P 16(R13), F24
+	FMOVS   (R6)(R1<<2), F25
+	WORD    $0x4f991280 // fmla v0.4s, v20.4s, v25.s[0]
+	WORD    $0x4f9912a1 // fmla v1.4s, v21.4s, v25.s[0]
+	WORD    $0x4f9912c2 // fmla v2.4s, v22.4s, v25.s[0]
+	WORD    $0x4f9912e3 // fmla v3.4s, v23.4s, v25.s[0]
+	WORD    $0x4f991304 // fmla v4.4s, v24.4s, v25.s[0]
+	FMOVS   (R6)(R2<<2), F25
+	WORD    $0x4f991285 // fmla v5.4s, v20.4s, v25.s[0]
+	WORD    $0x4f9912a6 // fmla v6.4s, v21.4s, v25.s[0]
+	WORD    $0x4f9912c7 // fmla v7.4s, v22.4s, v25.s[0]
+	WORD    $0x4f9912e8 // fmla v8.4s, v23.4s, v25.s[0]
+	WORD    $0x4f991309 // fmla v9.4s, v24.4s, v25.s[0]
+	FMOVS   (R6)(R3<<2), F25
+	WORD    $0x4f99128a // fmla v10.4s, v20.4s, v25.s[0]
+	WORD    $0x4f9912ab // fmla v11.4s, v21.4s, v25.s[0]
+	WORD    $0x4f9912cc // fmla v12.4s, v22.4s, v25.s[0]
+	WORD    $0x4f9912ed // fmla v13.4s, v23.4s, v25.s[0]
+	WORD    $0x4f99130e // fmla v14.4s, v24.4s, v25.s[0]
+	FMOVS   (R6)(R0<<2), F25
+	WORD    $0x4f99128f // fmla v15.4s, v20.4s, v25.s[0]
+	WORD    $0x4f9912b0 // fmla v16.4s, v21.4s, v25.s[0]
+	WORD    $0x4f9912d1 // fmla v17.4s, v22.4s, v25.s[0]
+	WORD    $0x4f9912f2 // fmla v18.4s, v23.4s, v25.s[0]
+	WORD    $0x4f991313 // fmla v19.4s, v24.4s, v25.s[0]
+	ADD     R9, R6, R6
+	ADD     $16, R7, R7
+	SUBS    $1, R8, R8
+	BNE     position4x5
+	MOVD    xSkip+48(FP), R8
+	ADD     R8<<2, R6, R6
+	MOVD    height+72(FP), R16
+	SUBS    $1, R16, R16
+	MOVD    R16, height+72(FP)
+	BNE     row4x5
+	MOVD    sums+16(FP), R0
+	FSTPQ   (F0, F1), (R0)
+	FSTPQ   (F2, F3), 32(R0)
+	FSTPQ   (F4, F5), 64(R0)
+	FSTPQ   (F6, F7), 96(R0)
+	FSTPQ   (F8, F9), 128(R0)
+	FSTPQ   (F10, F11), 160(R0)
+	FSTPQ   (F12, F13), 192(R0)
+	FSTPQ   (F14, F15), 224(R0)
+	FSTPQ   (F16, F17), 256(R0)
+	FSTPQ   (F18, F19), 288(R0)
 	RET
 
 tile5x5:
@@ -23699,30 +22855,18 @@ tile5x5:
 	B     begin5x5
 
 add5x5:
-	FMOVQ (R0), F0
-	FMOVQ 16(R0), F1
-	FMOVQ 32(R0), F2
-	FMOVQ 48(R0), F3
-	FMOVQ 64(R0), F4
-	FMOVQ 80(R0), F5
-	FMOVQ 96(R0), F6
-	FMOVQ 112(R0), F7
-	FMOVQ 128(R0), F8
-	FMOVQ 144(R0), F9
-	FMOVQ 160(R0), F10
-	FMOVQ 176(R0), F11
-	FMOVQ 192(R0), F12
-	FMOVQ 208(R0), F13
-	FMOVQ 224(R0), F14
-	FMOVQ 240(R0), F15
-	FMOVQ 256(R0), F16
-	FMOVQ 272(R0), F17
-	FMOVQ 288(R0), F18
-	FMOVQ 304(R0), F19
-	FMOVQ 320(R0), F20
-	FMOVQ 336(R0), F21
-	FMOVQ 352(R0), F22
-	FMOVQ 368(R0), F23
+	FLDPQ (R0), (F0, F1)
+	FLDPQ 32(R0), (F2, F3)
+	FLDPQ 64(R0), (F4, F5)
+	FLDPQ 96(R0), (F6, F7)
+	FLDPQ 128(R0), (F8, F9)
+	FLDPQ 160(R0), (F10, F11)
+	FLDPQ 192(R0), (F12, F13)
+	FLDPQ 224(R0), (F14, F15)
+	FLDPQ 256(R0), (F16, F17)
+	FLDPQ 288(R0), (F18, F19)
+	FLDPQ 320(R0), (F20, F21)
+	FLDPQ 352(R0), (F22, F23)
 	FMOVQ 384(R0), F24
 
 begin5x5:
@@ -23746,78 +22890,65 @@ row5x5:
 	MOVD width+80(FP), R9
 
 position5x5:
-	FMOVQ (R8), F25
-	WORD  $0x3ceb691a // ldr q26, [x8, x11]
-	WORD  $0x3cec691b // ldr q27, [x8, x12]
-	WORD  $0x3ced691c // ldr q28, [x8, x13]
-	FMOVQ (R14), F29
-	FMOVS (R7)(R1<<2), F30
-	WORD  $0x4f9e1320 // fmla v0.4s, v25.4s, v30.s[0]
-	WORD  $0x4f9e1341 // fmla v1.4s, v26.4s, v30.s[0]
-	WORD  $0x4f9e1362 // fmla v2.4s, v27.4s, v30.s[0]
-	WORD  $0x4f9e1383 // fmla v3.4s, v28.4s, v30.s[0]
-	WORD  $0x4f9e13a4 // fmla v4.4s, v29.4s, v30.s[0]
-	FMOVS (R7)(R2<<2), F30
-	WORD  $0x4f9e1325 // fmla v5.4s, v25.4s, v30.s[0]
-	WORD  $0x4f9e1346 // fmla v6.4s, v26.4s, v30.s[0]
-	WORD  $0x4f9e1367 // fmla v7.4s, v27.4s, v30.s[0]
-	WORD  $0x4f9e1388 // fmla v8.4s, v28.4s, v30.s[0]
-	WORD  $0x4f9e13a9 // fmla v9.4s, v29.4s, v30.s[0]
-	FMOVS (R7)(R3<<2), F30
-	WORD  $0x4f9e132a // fmla v10.4s, v25.4s, v30.s[0]
-	WORD  $0x4f9e134b // fmla v11.4s, v26.4s, v30.s[0]
-	WORD  $0x4f9e136c // fmla v12.4s, v27.4s, v30.s[0]
-	WORD  $0x4f9e138d // fmla v13.4s, v28.4s, v30.s[0]
-	WORD  $0x4f9e13ae // fmla v14.4s, v29.4s, v30.s[0]
-	FMOVS (R7)(R6<<2), F30
-	WORD  $0x4f9e132f // fmla v15.4s, v25.4s, v30.s[0]
-	WORD  $0x4f9e1350 // fmla v16.4s, v26.4s, v30.s[0]
-	WORD  $0x4f9e1371 // fmla v17.4s, v27.4s, v30.s[0]
-	WORD  $0x4f9e1392 // fmla v18.4s, v28.4s, v30.s[0]
-	WORD  $0x4f9e13b3 // fmla v19.4s, v29.4s, v30.s[0]
-	FMOVS (R7)(R0<<2), F30
-	WORD  $0x4f9e1334 // fmla v20.4s, v25.4s, v30.s[0]
-	WORD  $0x4f9e1355 // fmla v21.4s, v26.4s, v30.s[0]
-	WORD  $0x4f9e1376 // fmla v22.4s, v27.4s, v30.s[0]
-	WORD  $0x4f9e1397 // fmla v23.4s, v28.4s, v30.s[0]
-	WORD  $0x4f9e13b8 // fmla v24.4s, v29.4s, v30.s[0]
-	ADD   R10, R7, R7
-	ADD   $16, R8, R8
-	ADD   $16, R14, R14
-	SUBS  $1, R9, R9
-	BNE   position5x5
-	MOVD  xSkip+48(FP), R9
-	ADD   R9<<2, R7, R7
-	MOVD  height+72(FP), R16
-	SUBS  $1, R16, R16
-	MOVD  R16, height+72(FP)
-	BNE   row5x5
-	MOVD  sums+16(FP), R0
-	FMOVQ F0, (R0)
-	FMOVQ F1, 16(R0)
-	FMOVQ F2, 32(R0)
-	FMOVQ F3, 48(R0)
-	FMOVQ F4, 64(R0)
-	FMOVQ F5, 80(R0)
-	FMOVQ F6, 96(R0)
-	FMOVQ F7, 112(R0)
-	FMOVQ F8, 128(R0)
-	FMOVQ F9, 144(R0)
-	FMOVQ F10, 160(R0)
-	FMOVQ F11, 176(R0)
-	FMOVQ F12, 192(R0)
-	FMOVQ F13, 208(R0)
-	FMOVQ F14, 224(R0)
-	FMOVQ F15, 240(R0)
-	FMOVQ F16, 256(R0)
-	FMOVQ F17, 272(R0)
-	FMOVQ F18, 288(R0)
-	FMOVQ F19, 304(R0)
-	FMOVQ F20, 320(R0)
-	FMOVQ F21, 336(R0)
-	FMOVQ F22, 352(R0)
-	FMOVQ F23, 368(R0)
-	FMOVQ F24, 384(R0)
+	FMOVQ   (R8), F25
+	WORD    $0x3ceb691a // ldr q26, [x8, x11]
+	WORD    $0x3cec691b // ldr q27, [x8, x12]
+	WORD    $0x3ced691c // ldr q28, [x8, x13]
+	FMOVQ.P 16(R14), F29
+	FMOVS   (R7)(R1<<2), F30
+	WORD    $0x4f9e1320 // fmla v0.4s, v25.4s, v30.s[0]
+	WORD    $0x4f9e1341 // fmla v1.4s, v26.4s, v30.s[0]
+	WORD    $0x4f9e1362 // fmla v2.4s, v27.4s, v30.s[0]
+	WORD    $0x4f9e1383 // fmla v3.4s, v28.4s, v30.s[0]
+	WORD    $0x4f9e13a4 // fmla v4.4s, v29.4s, v30.s[0]
+	FMOVS   (R7)(R2<<2), F30
+	WORD    $0x4f9e1325 // fmla v5.4s, v25.4s, v30.s[0]
+	WORD    $0x4f9e1346 // fmla v6.4s, v26.4s, v30.s[0]
+	WORD    $0x4f9e1367 // fmla v7.4s, v27.4s, v30.s[0]
+	WORD    $0x4f9e1388 // fmla v8.4s, v28.4s, v30.s[0]
+	WORD    $0x4f9e13a9 // fmla v9.4s, v29.4s, v30.s[0]
+	FMOVS   (R7)(R3<<2), F30
+	WORD    $0x4f9e132a // fmla v10.4s, v25.4s, v30.s[0]
+	WORD    $0x4f9e134b // fmla v11.4s, v26.4s, v30.s[0]
+	WORD    $0x4f9e136c // fmla v12.4s, v27.4s, v30.s[0]
+	WORD    $0x4f9e138d // fmla v13.4s, v28.4s, v30.s[0]
+	WORD    $0x4f9e13ae // fmla v14.4s, v29.4s, v30.s[0]
+	FMOVS   (R7)(R6<<2), F30
+	WORD    $0x4f9e132f // fmla v15.4s, v25.4s, v30.s[0]
+	WORD    $0x4f9e1350 // fmla v16.4s, v26.4s, v30.s[0]
+	WORD    $0x4f9e1371 // fmla v17.4s, v27.4s, v30.s[0]
+	WORD    $0x4f9e1392 // fmla v18.4s, v28.4s, v30.s[0]
+	WORD    $0x4f9e13b3 // fmla v19.4s, v29.4s, v30.s[0]
+	FMOVS   (R7)(R0<<2), F30
+	WORD    $0x4f9e1334 // fmla v20.4s, v25.4s, v30.s[0]
+	WORD    $0x4f9e1355 // fmla v21.4s, v26.4s, v30.s[0]
+	WORD    $0x4f9e1376 // fmla v22.4s, v27.4s, v30.s[0]
+	WORD    $0x4f9e1397 // fmla v23.4s, v28.4s, v30.s[0]
+	WORD    $0x4f9e13b8 // fmla v24.4s, v29.4s, v30.s[0]
+	ADD     R10, R7, R7
+	ADD     $16, R8, R8
+	SUBS    $1, R9, R9
+	BNE     position5x5
+	MOVD    xSkip+48(FP), R9
+	ADD     R9<<2, R7, R7
+	MOVD    height+72(FP), R16
+	SUBS    $1, R16, R16
+	MOVD    R16, height+72(FP)
+	BNE     row5x5
+	MOVD    sums+16(FP), R0
+	FSTPQ   (F0, F1), (R0)
+	FSTPQ   (F2, F3), 32(R0)
+	FSTPQ   (F4, F5), 64(R0)
+	FSTPQ   (F6, F7), 96(R0)
+	FSTPQ   (F8, F9), 128(R0)
+	FSTPQ   (F10, F11), 160(R0)
+	FSTPQ   (F12, F13), 192(R0)
+	FSTPQ   (F14, F15), 224(R0)
+	FSTPQ   (F16, F17), 256(R0)
+	FSTPQ   (F18, F19), 288(R0)
+	FSTPQ   (F20, F21), 320(R0)
+	FSTPQ   (F22, F23), 352(R0)
+	FMOVQ   F24, 384(R0)
 	RET
 
 vectors4:
@@ -23844,10 +22975,8 @@ vectors4:
 	B     begin1x4
 
 add1x4:
-	FMOVQ (R0), F0
-	FMOVQ 16(R0), F1
-	FMOVQ 32(R0), F2
-	FMOVQ 48(R0), F3
+	FLDPQ (R0), (F0, F1)
+	FLDPQ 32(R0), (F2, F3)
 
 begin1x4:
 	MOVD offsets+32(FP), R0
@@ -23885,10 +23014,8 @@ position1x4:
 	MOVD  R16, height+72(FP)
 	BNE   row1x4
 	MOVD  sums+16(FP), R0
-	FMOVQ F0, (R0)
-	FMOVQ F1, 16(R0)
-	FMOVQ F2, 32(R0)
-	FMOVQ F3, 48(R0)
+	FSTPQ (F0, F1), (R0)
+	FSTPQ (F2, F3), 32(R0)
 	RET
 
 tile2x4:
@@ -23907,14 +23034,10 @@ tile2x4:
 	B     begin2x4
 
 add2x4:
-	FMOVQ (R0), F0
-	FMOVQ 16(R0), F1
-	FMOVQ 32(R0), F2
-	FMOVQ 48(R0), F3
-	FMOVQ 64(R0), F4
-	FMOVQ 80(R0), F5
-	FMOVQ 96(R0), F6
-	FMOVQ 112(R0), F7
+	FLDPQ (R0), (F0, F1)
+	FLDPQ 32(R0), (F2, F3)
+	FLDPQ 64(R0), (F4, F5)
+	FLDPQ 96(R0), (F6, F7)
 
 begin2x4:
 	MOVD offsets+32(FP), R0
@@ -23958,14 +23081,10 @@ position2x4:
 	MOVD  R16, height+72(FP)
 	BNE   row2x4
 	MOVD  sums+16(FP), R0
-	FMOVQ F0, (R0)
-	FMOVQ F1, 16(R0)
-	FMOVQ F2, 32(R0)
-	FMOVQ F3, 48(R0)
-	FMOVQ F4, 64(R0)
-	FMOVQ F5, 80(R0)
-	FMOVQ F6, 96(R0)
-	FMOVQ F7, 112(R0)
+	FSTPQ (F0, F1), (R0)
+	FSTPQ (F2, F3), 32(R0)
+	FSTPQ (F4, F5), 64(R0)
+	FSTPQ (F6, F7), 96(R0)
 	RET
 
 tile3x4:
@@ -23988,18 +23107,12 @@ tile3x4:
 	B     begin3x4
 
 add3x4:
-	FMOVQ (R0), F0
-	FMOVQ 16(R0), F1
-	FMOVQ 32(R0), F2
-	FMOVQ 48(R0), F3
-	FMOVQ 64(R0), F4
-	FMOVQ 80(R0), F5
-	FMOVQ 96(R0), F6
-	FMOVQ 112(R0), F7
-	FMOVQ 128(R0), F8
-	FMOVQ 144(R0), F9
-	FMOVQ 160(R0), F10
-	FMOVQ 176(R0), F11
+	FLDPQ (R0), (F0, F1)
+	FLDPQ 32(R0), (F2, F3)
+	FLDPQ 64(R0), (F4, F5)
+	FLDPQ 96(R0), (F6, F7)
+	FLDPQ 128(R0), (F8, F9)
+	FLDPQ 160(R0), (F10, F11)
 
 begin3x4:
 	MOVD offsets+32(FP), R0
@@ -24049,18 +23162,12 @@ position3x4:
 	MOVD  R16, height+72(FP)
 	BNE   row3x4
 	MOVD  sums+16(FP), R0
-	FMOVQ F0, (R0)
-	FMOVQ F1, 16(R0)
-	FMOVQ F2, 32(R0)
-	FMOVQ F3, 48(R0)
-	FMOVQ F4, 64(R0)
-	FMOVQ F5, 80(R0)
-	FMOVQ F6, 96(R0)
-	FMOVQ F7, 112(R0)
-	FMOVQ F8, 128(R0)
-	FMOVQ F9, 144(R0)
-	FMOVQ F10, 160(R0)
-	FMOVQ F11, 176(R0)
+	FSTPQ (F0, F1), (R0)
+	FSTPQ (F2, F3), 32(R0)
+	FSTPQ (F4, F5), 64(R0)
+	FSTPQ (F6, F7), 96(R0)
+	FSTPQ (F8, F9), 128(R0)
+	FSTPQ (F10, F11), 160(R0)
 	RET
 
 tile4x4:
@@ -24087,22 +23194,14 @@ tile4x4:
 	B     begin4x4
 
 add4x4:
-	FMOVQ (R0), F0
-	FMOVQ 16(R0), F1
-	FMOVQ 32(R0), F2
-	FMOVQ 48(R0), F3
-	FMOVQ 64(R0), F4
-	FMOVQ 80(R0), F5
-	FMOVQ 96(R0), F6
-	FMOVQ 112(R0), F7
-	FMOVQ 128(R0), F8
-	FMOVQ 144(R0), F9
-	FMOVQ 160(R0), F10
-	FMOVQ 176(R0), F11
-	FMOVQ 192(R0), F12
-	FMOVQ 208(R0), F13
-	FMOVQ 224(R0), F14
-	FMOVQ 240(R0), F15
+	FLDPQ (R0), (F0, F1)
+	FLDPQ 32(R0), (F2, F3)
+	FLDPQ 64(R0), (F4, F5)
+	FLDPQ 96(R0), (F6, F7)
+	FLDPQ 128(R0), (F8, F9)
+	FLDPQ 160(R0), (F10, F11)
+	FLDPQ 192(R0), (F12, F13)
+	FLDPQ 224(R0), (F14, F15)
 
 begin4x4:
 	MOVD offsets+32(FP), R0
@@ -24158,22 +23257,14 @@ position4x4:
 	MOVD  R16, height+72(FP)
 	BNE   row4x4
 	MOVD  sums+16(FP), R0
-	FMOVQ F0, (R0)
-	FMOVQ F1, 16(R0)
-	FMOVQ F2, 32(R0)
-	FMOVQ F3, 48(R0)
-	FMOVQ F4, 64(R0)
-	FMOVQ F5, 80(R0)
-	FMOVQ F6, 96(R0)
-	FMOVQ F7, 112(R0)
-	FMOVQ F8, 128(R0)
-	FMOVQ F9, 144(R0)
-	FMOVQ F10, 160(R0)
-	FMOVQ F11, 176(R0)
-	FMOVQ F12, 192(R0)
-	FMOVQ F13, 208(R0)
-	FMOVQ F14, 224(R0)
-	FMOVQ F15, 240(R0)
+	FSTPQ (F0, F1), (R0)
+	FSTPQ (F2, F3), 32(R0)
+	FSTPQ (F4, F5), 64(R0)
+	FSTPQ (F6, F7), 96(R0)
+	FSTPQ (F8, F9), 128(R0)
+	FSTPQ (F10, F11), 160(R0)
+	FSTPQ (F12, F13), 192(R0)
+	FSTPQ (F14, F15), 224(R0)
 	RET
 
 tile5x4:
@@ -24204,26 +23295,16 @@ tile5x4:
 	B     begin5x4
 
 add5x4:
-	FMOVQ (R0), F0
-	FMOVQ 16(R0), F1
-	FMOVQ 32(R0), F2
-	FMOVQ 48(R0), F3
-	FMOVQ 64(R0), F4
-	FMOVQ 80(R0), F5
-	FMOVQ 96(R0), F6
-	FMOVQ 112(R0), F7
-	FMOVQ 128(R0), F8
-	FMOVQ 144(R0), F9
-	FMOVQ 160(R0), F10
-	FMOVQ 176(R0), F11
-	FMOVQ 192(R0), F12
-	FMOVQ 208(R0), F13
-	FMOVQ 224(R0), F14
-	FMOVQ 240(R0), F15
-	FMOVQ 256(R0), F16
-	FMOVQ 272(R0), F17
-	FMOVQ 288(R0), F18
-	FMOVQ 304(R0), F19
+	FLDPQ (R0), (F0, F1)
+	FLDPQ 32(R0), (F2, F3)
+	FLDPQ 64(R0), (F4, F5)
+	FLDPQ 96(R0), (F6, F7)
+	FLDPQ 128(R0), (F8, F9)
+	FLDPQ 160(R0), (F10, F11)
+	FLDPQ 192(R0), (F12, F13)
+	FLDPQ 224(R0), (F14, F15)
+	FLDPQ 256(R0), (F16, F17)
+	FLDPQ 288(R0), (F18, F19)
 
 begin5x4:
 	MOVD offsets+32(FP), R0
@@ -24285,26 +23366,16 @@ position5x4:
 	MOVD  R16, height+72(FP)
 	BNE   row5x4
 	MOVD  sums+16(FP), R0
-	FMOVQ F0, (R0)
-	FMOVQ F1, 16(R0)
-	FMOVQ F2, 32(R0)
-	FMOVQ F3, 48(R0)
-	FMOVQ F4, 64(R0)
-	FMOVQ F5, 80(R0)
-	FMOVQ F6, 96(R0)
-	FMOVQ F7, 112(R0)
-	FMOVQ F8, 128(R0)
-	FMOVQ F9, 144(R0)
-	FMOVQ F10, 160(R0)
-	FMOVQ F11, 176(R0)
-	FMOVQ F12, 192(R0)
-	FMOVQ F13, 208(R0)
-	FMOVQ F14, 224(R0)
-	FMOVQ F15, 240(R0)
-	FMOVQ F16, 256(R0)
-	FMOVQ F17, 272(R0)
-	FMOVQ F18, 288(R0)
-	FMOVQ F19, 304(R0)
+	FSTPQ (F0, F1), (R0)
+	FSTPQ (F2, F3), 32(R0)
+	FSTPQ (F4, F5), 64(R0)
+	FSTPQ (F6, F7), 96(R0)
+	FSTPQ (F8, F9), 128(R0)
+	FSTPQ (F10, F11), 160(R0)
+	FSTPQ (F12, F13), 192(R0)
+	FSTPQ (F14, F15), 224(R0)
+	FSTPQ (F16, F17), 256(R0)
+	FSTPQ (F18, F19), 288(R0)
 	RET
 
 tile6x4:
@@ -24339,30 +23410,18 @@ tile6x4:
 	B     begin6x4
 
 add6x4:
-	FMOVQ (R0), F0
-	FMOVQ 16(R0), F1
-	FMOVQ 32(R0), F2
-	FMOVQ 48(R0), F3
-	FMOVQ 64(R0), F4
-	FMOVQ 80(R0), F5
-	FMOVQ 96(R0), F6
-	FMOVQ 112(R0), F7
-	FMOVQ 128(R0), F8
-	FMOVQ 144(R0), F9
-	FMOVQ 160(R0), F10
-	FMOVQ 176(R0), F11
-	FMOVQ 192(R0), F12
-	FMOVQ 208(R0), F13
-	FMOVQ 224(R0), F14
-	FMOVQ 240(R0), F15
-	FMOVQ 256(R0), F16
-	FMOVQ 272(R0), F17
-	FMOVQ 288(R0), F18
-	FMOVQ 304(R0), F19
-	FMOVQ 320(R0), F20
-	FMOVQ 336(R0), F21
-	FMOVQ 352(R0), F22
-	FMOVQ 368(R0), F23
+	FLDPQ (R0), (F0, F1)
+	FLDPQ 32(R0), (F2, F3)
+	FLDPQ 64(R0), (F4, F5)
+	FLDPQ 96(R0), (F6, F7)
+	FLDPQ 128(R0), (F8, F9)
+	FLDPQ 160(R0), (F10, F11)
+	FLDPQ 192(R0), (F12, F13)
+	FLDPQ 224(R0), (F14, F15)
+	FLDPQ 256(R0), (F16, F17)
+	FLDPQ 288(R0), (F18, F19)
+	FLDPQ 320(R0), (F20, F21)
+	FLDPQ 352(R0), (F22, F23)
 
 begin6x4:
 	MOVD offsets+32(FP), R0
@@ -24430,30 +23489,18 @@ position6x4:
 	MOVD  R16, height+72(FP)
 	BNE   row6x4
 	MOVD  sums+16(FP), R0
-	FMOVQ F0, (R0)
-	FMOVQ F1, 16(R0)
-	FMOVQ F2, 32(R0)
-	FMOVQ F3, 48(R0)
-	FMOVQ F4, 64(R0)
-	FMOVQ F5, 80(R0)
-	FMOVQ F6, 96(R0)
-	FMOVQ F7, 112(R0)
-	FMOVQ F8, 128(R0)
-	FMOVQ F9, 144(R0)
-	FMOVQ F10, 160(R0)
-	FMOVQ F11, 176(R0)
-	FMOVQ F12, 192(R0)
-	FMOVQ F13, 208(R0)
-	FMOVQ F14, 224(R0)
-	FMOVQ F15, 240(R0)
-	FMOVQ F16, 256(R0)
-	FMOVQ F17, 272(R0)
-	FMOVQ F18, 288(R0)
-	FMOVQ F19, 304(R0)
-	FMOVQ F20, 320(R0)
-	FMOVQ F21, 336(R0)
-	FMOVQ F22, 352(R0)
-	FMOVQ F23, 368(R0)
+	FSTPQ (F0, F1), (R0)
+	FSTPQ (F2, F3), 32(R0)
+	FSTPQ (F4, F5), 64(R0)
+	FSTPQ (F6, F7), 96(R0)
+	FSTPQ (F8, F9), 128(R0)
+	FSTPQ (F10, F11), 160(R0)
+	FSTPQ (F12, F13), 192(R0)
+	FSTPQ (F14, F15), 224(R0)
+	FSTPQ (F16, F17), 256(R0)
+	FSTPQ (F18, F19), 288(R0)
+	FSTPQ (F20, F21), 320(R0)
+	FSTPQ (F22, F23), 352(R0)
 	RET
 
 vectors3:
@@ -24483,8 +23530,7 @@ vectors3:
 	B     begin1x3
 
 add1x3:
-	FMOVQ (R0), F0
-	FMOVQ 16(R0), F1
+	FLDPQ (R0), (F0, F1)
 	FMOVQ 32(R0), F2
 
 begin1x3:
@@ -24520,8 +23566,7 @@ position1x3:
 	MOVD  R16, height+72(FP)
 	BNE   row1x3
 	MOVD  sums+16(FP), R0
-	FMOVQ F0, (R0)
-	FMOVQ F1, 16(R0)
+	FSTPQ (F0, F1), (R0)
 	FMOVQ F2, 32(R0)
 	RET
 
@@ -24539,12 +23584,9 @@ tile2x3:
 	B     begin2x3
 
 add2x3:
-	FMOVQ (R0), F0
-	FMOVQ 16(R0), F1
-	FMOVQ 32(R0), F2
-	FMOVQ 48(R0), F3
-	FMOVQ 64(R0), F4
-	FMOVQ 80(R0), F5
+	FLDPQ (R0), (F0, F1)
+	FLDPQ 32(R0), (F2, F3)
+	FLDPQ 64(R0), (F4, F5)
 
 begin2x3:
 	MOVD offsets+32(FP), R0
@@ -24584,12 +23626,9 @@ position2x3:
 	MOVD  R16, height+72(FP)
 	BNE   row2x3
 	MOVD  sums+16(FP), R0
-	FMOVQ F0, (R0)
-	FMOVQ F1, 16(R0)
-	FMOVQ F2, 32(R0)
-	FMOVQ F3, 48(R0)
-	FMOVQ F4, 64(R0)
-	FMOVQ F5, 80(R0)
+	FSTPQ (F0, F1), (R0)
+	FSTPQ (F2, F3), 32(R0)
+	FSTPQ (F4, F5), 64(R0)
 	RET
 
 tile3x3:
@@ -24609,14 +23648,10 @@ tile3x3:
 	B     begin3x3
 
 add3x3:
-	FMOVQ (R0), F0
-	FMOVQ 16(R0), F1
-	FMOVQ 32(R0), F2
-	FMOVQ 48(R0), F3
-	FMOVQ 64(R0), F4
-	FMOVQ 80(R0), F5
-	FMOVQ 96(R0), F6
-	FMOVQ 112(R0), F7
+	FLDPQ (R0), (F0, F1)
+	FLDPQ 32(R0), (F2, F3)
+	FLDPQ 64(R0), (F4, F5)
+	FLDPQ 96(R0), (F6, F7)
 	FMOVQ 128(R0), F8
 
 begin3x3:
@@ -24662,14 +23697,10 @@ position3x3:
 	MOVD  R16, height+72(FP)
 	BNE   row3x3
 	MOVD  sums+16(FP), R0
-	FMOVQ F0, (R0)
-	FMOVQ F1, 16(R0)
-	FMOVQ F2, 32(R0)
-	FMOVQ F3, 48(R0)
-	FMOVQ F4, 64(R0)
-	FMOVQ F5, 80(R0)
-	FMOVQ F6, 96(R0)
-	FMOVQ F7, 112(R0)
+	FSTPQ (F0, F1), (R0)
+	FSTPQ (F2, F3), 32(R0)
+	FSTPQ (F4, F5), 64(R0)
+	FSTPQ (F6, F7), 96(R0)
 	FMOVQ F8, 128(R0)
 	RET
 
@@ -24693,18 +23724,12 @@ tile4x3:
 	B     begin4x3
 
 add4x3:
-	FMOVQ (R0), F0
-	FMOVQ 16(R0), F1
-	FMOVQ 32(R0), F2
-	FMOVQ 48(R0), F3
-	FMOVQ 64(R0), F4
-	FMOVQ 80(R0), F5
-	FMOVQ 96(R0), F6
-	FMOVQ 112(R0), F7
-	FMOVQ 128(R0), F8
-	FMOVQ 144(R0), F9
-	FMOVQ 160(R0), F10
-	FMOVQ 176(R0), F11
+	FLDPQ (R0), (F0, F1)
+	FLDPQ 32(R0), (F2, F3)
+	FLDPQ 64(R0), (F4, F5)
+	FLDPQ 96(R0), (F6, F7)
+	FLDPQ 128(R0), (F8, F9)
+	FLDPQ 160(R0), (F10, F11)
 
 begin4x3:
 	MOVD offsets+32(FP), R0
@@ -24754,18 +23779,12 @@ position4x3:
 	MOVD  R16, height+72(FP)
 	BNE   row4x3
 	MOVD  sums+16(FP), R0
-	FMOVQ F0, (R0)
-	FMOVQ F1, 16(R0)
-	FMOVQ F2, 32(R0)
-	FMOVQ F3, 48(R0)
-	FMOVQ F4, 64(R0)
-	FMOVQ F5, 80(R0)
-	FMOVQ F6, 96(R0)
-	FMOVQ F7, 112(R0)
-	FMOVQ F8, 128(R0)
-	FMOVQ F9, 144(R0)
-	FMOVQ F10, 160(R0)
-	FMOVQ F11, 176(R0)
+	FSTPQ (F0, F1), (R0)
+	FSTPQ (F2, F3), 32(R0)
+	FSTPQ (F4, F5), 64(R0)
+	FSTPQ (F6, F7), 96(R0)
+	FSTPQ (F8, F9), 128(R0)
+	FSTPQ (F10, F11), 160(R0)
 	RET
 
 tile5x3:
@@ -24791,20 +23810,13 @@ tile5x3:
 	B     begin5x3
 
 add5x3:
-	FMOVQ (R0), F0
-	FMOVQ 16(R0), F1
-	FMOVQ 32(R0), F2
-	FMOVQ 48(R0), F3
-	FMOVQ 64(R0), F4
-	FMOVQ 80(R0), F5
-	FMOVQ 96(R0), F6
-	FMOVQ 112(R0), F7
-	FMOVQ 128(R0), F8
-	FMOVQ 144(R0), F9
-	FMOVQ 160(R0), F10
-	FMOVQ 176(R0), F11
-	FMOVQ 192(R0), F12
-	FMOVQ 208(R0), F13
+	FLDPQ (R0), (F0, F1)
+	FLDPQ 32(R0), (F2, F3)
+	FLDPQ 64(R0), (F4, F5)
+	FLDPQ 96(R0), (F6, F7)
+	FLDPQ 128(R0), (F8, F9)
+	FLDPQ 160(R0), (F10, F11)
+	FLDPQ 192(R0), (F12, F13)
 	FMOVQ 224(R0), F14
 
 begin5x3:
@@ -24860,20 +23872,13 @@ position5x3:
 	MOVD  R16, height+72(FP)
 	BNE   row5x3
 	MOVD  sums+16(FP), R0
-	FMOVQ F0, (R0)
-	FMOVQ F1, 16(R0)
-	FMOVQ F2, 32(R0)
-	FMOVQ F3, 48(R0)
-	FMOVQ F4, 64(R0)
-	FMOVQ F5, 80(R0)
-	FMOVQ F6, 96(R0)
-	FMOVQ F7, 112(R0)
-	FMOVQ F8, 128(R0)
-	FMOVQ F9, 144(R0)
-	FMOVQ F10, 160(R0)
-	FMOVQ F11, 176(R0)
-	FMOVQ F12, 192(R0)
-	FMOVQ F13, 208(R0)
+	FSTPQ (F0, F1), (R0)
+	FSTPQ (F2, F3), 32(R0)
+	FSTPQ (F4, F5), 64(R0)
+	FSTPQ (F6, F7), 96(R0)
+	FSTPQ (F8, F9), 128(R0)
+	FSTPQ (F10, F11), 160(R0)
+	FSTPQ (F12, F13), 192(R0)
 	FMOVQ F14, 224(R0)
 	RET
 
@@ -24903,24 +23908,15 @@ tile6x3:
 	B     begin6x3
 
 add6x3:
-	FMOVQ (R0), F0
-	FMOVQ 16(R0), F1
-	FMOVQ 32(R0), F2
-	FMOVQ 48(R0), F3
-	FMOVQ 64(R0), F4
-	FMOVQ 80(R0), F5
-	FMOVQ 96(R0), F6
-	FMOVQ 112(R0), F7
-	FMOVQ 128(R0), F8
-	FMOVQ 144(R0), F9
-	FMOVQ 160(R0), F10
-	FMOVQ 176(R0), F11
-	FMOVQ 192(R0), F12
-	FMOVQ 208(R0), F13
-	FMOVQ 224(R0), F14
-	FMOVQ 240(R0), F15
-	FMOVQ 256(R0), F16
-	FMOVQ 272(R0), F17
+	FLDPQ (R0), (F0, F1)
+	FLDPQ 32(R0), (F2, F3)
+	FLDPQ 64(R0), (F4, F5)
+	FLDPQ 96(R0), (F6, F7)
+	FLDPQ 128(R0), (F8, F9)
+	FLDPQ 160(R0), (F10, F11)
+	FLDPQ 192(R0), (F12, F13)
+	FLDPQ 224(R0), (F14, F15)
+	FLDPQ 256(R0), (F16, F17)
 
 begin6x3:
 	MOVD offsets+32(FP), R0
@@ -24980,24 +23976,15 @@ position6x3:
 	MOVD  R16, height+72(FP)
 	BNE   row6x3
 	MOVD  sums+16(FP), R0
-	FMOVQ F0, (R0)
-	FMOVQ F1, 16(R0)
-	FMOVQ F2, 32(R0)
-	FMOVQ F3, 48(R0)
-	FMOVQ F4, 64(R0)
-	FMOVQ F5, 80(R0)
-	FMOVQ F6, 96(R0)
-	FMOVQ F7, 112(R0)
-	FMOVQ F8, 128(R0)
-	FMOVQ F9, 144(R0)
-	FMOVQ F10, 160(R0)
-	FMOVQ F11, 176(R0)
-	FMOVQ F12, 192(R0)
-	FMOVQ F13, 208(R0)
-	FMOVQ F14, 224(R0)
-	FMOVQ F15, 240(R0)
-	FMOVQ F16, 256(R0)
-	FMOVQ F17, 272(R0)
+	FSTPQ (F0, F1), (R0)
+	FSTPQ (F2, F3), 32(R0)
+	FSTPQ (F4, F5), 64(R0)
+	FSTPQ (F6, F7), 96(R0)
+	FSTPQ (F8, F9), 128(R0)
+	FSTPQ (F10, F11), 160(R0)
+	FSTPQ (F12, F13), 192(R0)
+	FSTPQ (F14, F15), 224(R0)
+	FSTPQ (F16, F17), 256(R0)
 	RET
 
 tile7x3:
@@ -25029,26 +24016,16 @@ tile7x3:
 	B     begin7x3
 
 add7x3:
-	FMOVQ (R0), F0
-	FMOVQ 16(R0), F1
-	FMOVQ 32(R0), F2
-	FMOVQ 48(R0), F3
-	FMOVQ 64(R0), F4
-	FMOVQ 80(R0), F5
-	FMOVQ 96(R0), F6
-	FMOVQ 112(R0), F7
-	FMOVQ 128(R0), F8
-	FMOVQ 144(R0), F9
-	FMOVQ 160(R0), F10
-	FMOVQ 176(R0), F11
-	FMOVQ 192(R0), F12
-	FMOVQ 208(R0), F13
-	FMOVQ 224(R0), F14
-	FMOVQ 240(R0), F15
-	FMOVQ 256(R0), F16
-	FMOVQ 272(R0), F17
-	FMOVQ 288(R0), F18
-	FMOVQ 304(R0), F19
+	FLDPQ (R0), (F0, F1)
+	FLDPQ 32(R0), (F2, F3)
+	FLDPQ 64(R0), (F4, F5)
+	FLDPQ 96(R0), (F6, F7)
+	FLDPQ 128(R0), (F8, F9)
+	FLDPQ 160(R0), (F10, F11)
+	FLDPQ 192(R0), (F12, F13)
+	FLDPQ 224(R0), (F14, F15)
+	FLDPQ 256(R0), (F16, F17)
+	FLDPQ 288(R0), (F18, F19)
 	FMOVQ 320(R0), F20
 
 begin7x3:
@@ -25114,26 +24091,16 @@ position7x3:
 	MOVD  R16, height+72(FP)
 	BNE   row7x3
 	MOVD  sums+16(FP), R0
-	FMOVQ F0, (R0)
-	FMOVQ F1, 16(R0)
-	FMOVQ F2, 32(R0)
-	FMOVQ F3, 48(R0)
-	FMOVQ F4, 64(R0)
-	FMOVQ F5, 80(R0)
-	FMOVQ F6, 96(R0)
-	FMOVQ F7, 112(R0)
-	FMOVQ F8, 128(R0)
-	FMOVQ F9, 144(R0)
-	FMOVQ F10, 160(R0)
-	FMOVQ F11, 176(R0)
-	FMOVQ F12, 192(R0)
-	FMOVQ F13, 208(R0)
-	FMOVQ F14, 224(R0)
-	FMOVQ F15, 240(R0)
-	FMOVQ F16, 256(R0)
-	FMOVQ F17, 272(R0)
-	FMOVQ F18, 288(R0)
-	FMOVQ F19, 304(R0)
+	FSTPQ (F0, F1), (R0)
+	FSTPQ (F2, F3), 32(R0)
+	FSTPQ (F4, F5), 64(R0)
+	FSTPQ (F6, F7), 96(R0)
+	FSTPQ (F8, F9), 128(R0)
+	FSTPQ (F10, F11), 160(R0)
+	FSTPQ (F12, F13), 192(R0)
+	FSTPQ (F14, F15), 224(R0)
+	FSTPQ (F16, F17), 256(R0)
+	FSTPQ (F18, F19), 288(R0)
 	FMOVQ F20, 320(R0)
 	RET
 
@@ -25169,30 +24136,18 @@ tile8x3:
 	B     begin8x3
 
 add8x3:
-	FMOVQ (R0), F0
-	FMOVQ 16(R0), F1
-	FMOVQ 32(R0), F2
-	FMOVQ 48(R0), F3
-	FMOVQ 64(R0), F4
-	FMOVQ 80(R0), F5
-	FMOVQ 96(R0), F6
-	FMOVQ 112(R0), F7
-	FMOVQ 128(R0), F8
-	FMOVQ 144(R0), F9
-	FMOVQ 160(R0), F10
-	FMOVQ 176(R0), F11
-	FMOVQ 192(R0), F12
-	FMOVQ 208(R0), F13
-	FMOVQ 224(R0), F14
-	FMOVQ 240(R0), F15
-	FMOVQ 256(R0), F16
-	FMOVQ 272(R0), F17
-	FMOVQ 288(R0), F18
-	FMOVQ 304(R0), F19
-	FMOVQ 320(R0), F20
-	FMOVQ 336(R0), F21
-	FMOVQ 352(R0), F22
-	FMOVQ 368(R0), F23
+	FLDPQ (R0), (F0, F1)
+	FLDPQ 32(R0), (F2, F3)
+	FLDPQ 64(R0), (F4, F5)
+	FLDPQ 96(R0), (F6, F7)
+	FLDPQ 128(R0), (F8, F9)
+	FLDPQ 160(R0), (F10, F11)
+	FLDPQ 192(R0), (F12, F13)
+	FLDPQ 224(R0), (F14, F15)
+	FLDPQ 256(R0), (F16, F17)
+	FLDPQ 288(R0), (F18, F19)
+	FLDPQ 320(R0), (F20, F21)
+	FLDPQ 352(R0), (F22, F23)
 
 begin8x3:
 	MOVD offsets+32(FP), R0
@@ -25262,30 +24217,18 @@ position8x3:
 	MOVD  R16, height+72(FP)
 	BNE   row8x3
 	MOVD  sums+16(FP), R0
-	FMOVQ F0, (R0)
-	FMOVQ F1, 16(R0)
-	FMOVQ F2, 32(R0)
-	FMOVQ F3, 48(R0)
-	FMOVQ F4, 64(R0)
-	FMOVQ F5, 80(R0)
-	FMOVQ F6, 96(R0)
-	FMOVQ F7, 112(R0)
-	FMOVQ F8, 128(R0)
-	FMOVQ F9, 144(R0)
-	FMOVQ F10, 160(R0)
-	FMOVQ F11, 176(R0)
-	FMOVQ F12, 192(R0)
-	FMOVQ F13, 208(R0)
-	FMOVQ F14, 224(R0)
-	FMOVQ F15, 240(R0)
-	FMOVQ F16, 256(R0)
-	FMOVQ F17, 272(R0)
-	FMOVQ F18, 288(R0)
-	FMOVQ F19, 304(R0)
-	FMOVQ F20, 320(R0)
-	FMOVQ F21, 336(R0)
-	FMOVQ F22, 352(R0)
-	FMOVQ F23, 368(R0)
+	FSTPQ (F0, F1), (R0)
+	FSTPQ (F2, F3), 32(R0)
+	FSTPQ (F4, F5), 64(R0)
+	FSTPQ (F6, F7), 96(R0)
+	FSTPQ (F8, F9), 128(R0)
+	FSTPQ (F10, F11), 160(R0)
+	FSTPQ (F12, F13), 192(R0)
+	FSTPQ (F14, F15), 224(R0)
+	FSTPQ (F16, F17), 256(R0)
+	FSTPQ (F18, F19), 288(R0)
+	FSTPQ (F20, F21), 320(R0)
+	FSTPQ (F22, F23), 352(R0)
 	RET
 
 vectors2:
@@ -25314,8 +24257,7 @@ vectors2:
 	B     begin1x2
 
 add1x2:
-	FMOVQ (R0), F0
-	FMOVQ 16(R0), F1
+	FLDPQ (R0), (F0, F1)
 
 begin1x2:
 	MOVD offsets+32(FP), R0
@@ -25347,8 +24289,7 @@ position1x2:
 	MOVD  R16, height+72(FP)
 	BNE   row1x2
 	MOVD  sums+16(FP), R0
-	FMOVQ F0, (R0)
-	FMOVQ F1, 16(R0)
+	FSTPQ (F0, F1), (R0)
 	RET
 
 tile2x2:
@@ -25363,10 +24304,8 @@ tile2x2:
 	B     begin2x2
 
 add2x2:
-	FMOVQ (R0), F0
-	FMOVQ 16(R0), F1
-	FMOVQ 32(R0), F2
-	FMOVQ 48(R0), F3
+	FLDPQ (R0), (F0, F1)
+	FLDPQ 32(R0), (F2, F3)
 
 begin2x2:
 	MOVD offsets+32(FP), R0
@@ -25402,10 +24341,8 @@ position2x2:
 	MOVD  R16, height+72(FP)
 	BNE   row2x2
 	MOVD  sums+16(FP), R0
-	FMOVQ F0, (R0)
-	FMOVQ F1, 16(R0)
-	FMOVQ F2, 32(R0)
-	FMOVQ F3, 48(R0)
+	FSTPQ (F0, F1), (R0)
+	FSTPQ (F2, F3), 32(R0)
 	RET
 
 tile3x2:
@@ -25422,12 +24359,9 @@ tile3x2:
 	B     begin3x2
 
 add3x2:
-	FMOVQ (R0), F0
-	FMOVQ 16(R0), F1
-	FMOVQ 32(R0), F2
-	FMOVQ 48(R0), F3
-	FMOVQ 64(R0), F4
-	FMOVQ 80(R0), F5
+	FLDPQ (R0), (F0, F1)
+	FLDPQ 32(R0), (F2, F3)
+	FLDPQ 64(R0), (F4, F5)
 
 begin3x2:
 	MOVD offsets+32(FP), R0
@@ -25467,12 +24401,9 @@ position3x2:
 	MOVD  R16, height+72(FP)
 	BNE   row3x2
 	MOVD  sums+16(FP), R0
-	FMOVQ F0, (R0)
-	FMOVQ F1, 16(R0)
-	FMOVQ F2, 32(R0)
-	FMOVQ F3, 48(R0)
-	FMOVQ F4, 64(R0)
-	FMOVQ F5, 80(R0)
+	FSTPQ (F0, F1), (R0)
+	FSTPQ (F2, F3), 32(R0)
+	FSTPQ (F4, F5), 64(R0)
 	RET
 
 tile4x2:
@@ -25491,14 +24422,10 @@ tile4x2:
 	B     begin4x2
 
 add4x2:
-	FMOVQ (R0), F0
-	FMOVQ 16(R0), F1
-	FMOVQ 32(R0), F2
-	FMOVQ 48(R0), F3
-	FMOVQ 64(R0), F4
-	FMOVQ 80(R0), F5
-	FMOVQ 96(R0), F6
-	FMOVQ 112(R0), F7
+	FLDPQ (R0), (F0, F1)
+	FLDPQ 32(R0), (F2, F3)
+	FLDPQ 64(R0), (F4, F5)
+	FLDPQ 96(R0), (F6, F7)
 
 begin4x2:
 	MOVD offsets+32(FP), R0
@@ -25542,14 +24469,10 @@ position4x2:
 	MOVD  R16, height+72(FP)
 	BNE   row4x2
 	MOVD  sums+16(FP), R0
-	FMOVQ F0, (R0)
-	FMOVQ F1, 16(R0)
-	FMOVQ F2, 32(R0)
-	FMOVQ F3, 48(R0)
-	FMOVQ F4, 64(R0)
-	FMOVQ F5, 80(R0)
-	FMOVQ F6, 96(R0)
-	FMOVQ F7, 112(R0)
+	FSTPQ (F0, F1), (R0)
+	FSTPQ (F2, F3), 32(R0)
+	FSTPQ (F4, F5), 64(R0)
+	FSTPQ (F6, F7), 96(R0)
 	RET
 
 tile5x2:
@@ -25570,16 +24493,11 @@ tile5x2:
 	B     begin5x2
 
 add5x2:
-	FMOVQ (R0), F0
-	FMOVQ 16(R0), F1
-	FMOVQ 32(R0), F2
-	FMOVQ 48(R0), F3
-	FMOVQ 64(R0), F4
-	FMOVQ 80(R0), F5
-	FMOVQ 96(R0), F6
-	FMOVQ 112(R0), F7
-	FMOVQ 128(R0), F8
-	FMOVQ 144(R0), F9
+	FLDPQ (R0), (F0, F1)
+	FLDPQ 32(R0), (F2, F3)
+	FLDPQ 64(R0), (F4, F5)
+	FLDPQ 96(R0), (F6, F7)
+	FLDPQ 128(R0), (F8, F9)
 
 begin5x2:
 	MOVD offsets+32(FP), R0
@@ -25627,16 +24545,11 @@ position5x2:
 	MOVD  R16, height+72(FP)
 	BNE   row5x2
 	MOVD  sums+16(FP), R0
-	FMOVQ F0, (R0)
-	FMOVQ F1, 16(R0)
-	FMOVQ F2, 32(R0)
-	FMOVQ F3, 48(R0)
-	FMOVQ F4, 64(R0)
-	FMOVQ F5, 80(R0)
-	FMOVQ F6, 96(R0)
-	FMOVQ F7, 112(R0)
-	FMOVQ F8, 128(R0)
-	FMOVQ F9, 144(R0)
+	FSTPQ (F0, F1), (R0)
+	FSTPQ (F2, F3), 32(R0)
+	FSTPQ (F4, F5), 64(R0)
+	FSTPQ (F6, F7), 96(R0)
+	FSTPQ (F8, F9), 128(R0)
 	RET
 
 tile6x2:
@@ -25659,18 +24572,12 @@ tile6x2:
 	B     begin6x2
 
 add6x2:
-	FMOVQ (R0), F0
-	FMOVQ 16(R0), F1
-	FMOVQ 32(R0), F2
-	FMOVQ 48(R0), F3
-	FMOVQ 64(R0), F4
-	FMOVQ 80(R0), F5
-	FMOVQ 96(R0), F6
-	FMOVQ 112(R0), F7
-	FMOVQ 128(R0), F8
-	FMOVQ 144(R0), F9
-	FMOVQ 160(R0), F10
-	FMOVQ 176(R0), F11
+	FLDPQ (R0), (F0, F1)
+	FLDPQ 32(R0), (F2, F3)
+	FLDPQ 64(R0), (F4, F5)
+	FLDPQ 96(R0), (F6, F7)
+	FLDPQ 128(R0), (F8, F9)
+	FLDPQ 160(R0), (F10, F11)
 
 begin6x2:
 	MOVD offsets+32(FP), R0
@@ -25722,18 +24629,12 @@ position6x2:
 	MOVD  R16, height+72(FP)
 	BNE   row6x2
 	MOVD  sums+16(FP), R0
-	FMOVQ F0, (R0)
-	FMOVQ F1, 16(R0)
-	FMOVQ F2, 32(R0)
-	FMOVQ F3, 48(R0)
-	FMOVQ F4, 64(R0)
-	FMOVQ F5, 80(R0)
-	FMOVQ F6, 96(R0)
-	FMOVQ F7, 112(R0)
-	FMOVQ F8, 128(R0)
-	FMOVQ F9, 144(R0)
-	FMOVQ F10, 160(R0)
-	FMOVQ F11, 176(R0)
+	FSTPQ (F0, F1), (R0)
+	FSTPQ (F2, F3), 32(R0)
+	FSTPQ (F4, F5), 64(R0)
+	FSTPQ (F6, F7), 96(R0)
+	FSTPQ (F8, F9), 128(R0)
+	FSTPQ (F10, F11), 160(R0)
 	RET
 
 tile7x2:
@@ -25758,20 +24659,13 @@ tile7x2:
 	B     begin7x2
 
 add7x2:
-	FMOVQ (R0), F0
-	FMOVQ 16(R0), F1
-	FMOVQ 32(R0), F2
-	FMOVQ 48(R0), F3
-	FMOVQ 64(R0), F4
-	FMOVQ 80(R0), F5
-	FMOVQ 96(R0), F6
-	FMOVQ 112(R0), F7
-	FMOVQ 128(R0), F8
-	FMOVQ 144(R0), F9
-	FMOVQ 160(R0), F10
-	FMOVQ 176(R0), F11
-	FMOVQ 192(R0), F12
-	FMOVQ 208(R0), F13
+	FLDPQ (R0), (F0, F1)
+	FLDPQ 32(R0), (F2, F3)
+	FLDPQ 64(R0), (F4, F5)
+	FLDPQ 96(R0), (F6, F7)
+	FLDPQ 128(R0), (F8, F9)
+	FLDPQ 160(R0), (F10, F11)
+	FLDPQ 192(R0), (F12, F13)
 
 begin7x2:
 	MOVD offsets+32(FP), R0
@@ -25827,20 +24721,13 @@ position7x2:
 	MOVD  R16, height+72(FP)
 	BNE   row7x2
 	MOVD  sums+16(FP), R0
-	FMOVQ F0, (R0)
-	FMOVQ F1, 16(R0)
-	FMOVQ F2, 32(R0)
-	FMOVQ F3, 48(R0)
-	FMOVQ F4, 64(R0)
-	FMOVQ F5, 80(R0)
-	FMOVQ F6, 96(R0)
-	FMOVQ F7, 112(R0)
-	FMOVQ F8, 128(R0)
-	FMOVQ F9, 144(R0)
-	FMOVQ F10, 160(R0)
-	FMOVQ F11, 176(R0)
-	FMOVQ F12, 192(R0)
-	FMOVQ F13, 208(R0)
+	FSTPQ (F0, F1), (R0)
+	FSTPQ (F2, F3), 32(R0)
+	FSTPQ (F4, F5), 64(R0)
+	FSTPQ (F6, F7), 96(R0)
+	FSTPQ (F8, F9), 128(R0)
+	FSTPQ (F10, F11), 160(R0)
+	FSTPQ (F12, F13), 192(R0)
 	RET
 
 tile8x2:
@@ -25867,22 +24754,14 @@ tile8x2:
 	B     begin8x2
 
 add8x2:
-	FMOVQ (R0), F0
-	FMOVQ 16(R0), F1
-	FMOVQ 32(R0), F2
-	FMOVQ 48(R0), F3
-	FMOVQ 64(R0), F4
-	FMOVQ 80(R0), F5
-	FMOVQ 96(R0), F6
-	FMOVQ 112(R0), F7
-	FMOVQ 128(R0), F8
-	FMOVQ 144(R0), F9
-	FMOVQ 160(R0), F10
-	FMOVQ 176(R0), F11
-	FMOVQ 192(R0), F12
-	FMOVQ 208(R0), F13
-	FMOVQ 224(R0), F14
-	FMOVQ 240(R0), F15
+	FLDPQ (R0), (F0, F1)
+	FLDPQ 32(R0), (F2, F3)
+	FLDPQ 64(R0), (F4, F5)
+	FLDPQ 96(R0), (F6, F7)
+	FLDPQ 128(R0), (F8, F9)
+	FLDPQ 160(R0), (F10, F11)
+	FLDPQ 192(R0), (F12, F13)
+	FLDPQ 224(R0), (F14, F15)
 
 begin8x2:
 	MOVD offsets+32(FP), R0
@@ -25942,22 +24821,14 @@ position8x2:
 	MOVD  R16, height+72(FP)
 	BNE   row8x2
 	MOVD  sums+16(FP), R0
-	FMOVQ F0, (R0)
-	FMOVQ F1, 16(R0)
-	FMOVQ F2, 32(R0)
-	FMOVQ F3, 48(R0)
-	FMOVQ F4, 64(R0)
-	FMOVQ F5, 80(R0)
-	FMOVQ F6, 96(R0)
-	FMOVQ F7, 112(R0)
-	FMOVQ F8, 128(R0)
-	FMOVQ F9, 144(R0)
-	FMOVQ F10, 160(R0)
-	FMOVQ F11, 176(R0)
-	FMOVQ F12, 192(R0)
-	FMOVQ F13, 208(R0)
-	FMOVQ F14, 224(R0)
-	FMOVQ F15, 240(R0)
+	FSTPQ (F0, F1), (R0)
+	FSTPQ (F2, F3), 32(R0)
+	FSTPQ (F4, F5), 64(R0)
+	FSTPQ (F6, F7), 96(R0)
+	FSTPQ (F8, F9), 128(R0)
+	FSTPQ (F10, F11), 160(R0)
+	FSTPQ (F12, F13), 192(R0)
+	FSTPQ (F14, F15), 224(R0)
 	RET
 
 vectors1:
@@ -26005,21 +24876,20 @@ row1x1:
 	MOVD width+80(FP), R3
 
 position1x1:
-	FMOVQ (R2), F1
-	FMOVS (R1)(R0<<2), F2
-	WORD  $0x4f821020 // fmla v0.4s, v1.4s, v2.s[0]
-	ADD   R6, R1, R1
-	ADD   $16, R2, R2
-	SUBS  $1, R3, R3
-	BNE   position1x1
-	MOVD  xSkip+48(FP), R3
-	ADD   R3<<2, R1, R1
-	MOVD  height+72(FP), R16
-	SUBS  $1, R16, R16
-	MOVD  R16, height+72(FP)
-	BNE   row1x1
-	MOVD  sums+16(FP), R0
-	FMOVQ F0, (R0)
+	FMOVQ.P 16(R2), F1
+	FMOVS   (R1)(R0<<2), F2
+	WORD    $0x4f821020 // fmla v0.4s, v1.4s, v2.s[0]
+	ADD     R6, R1, R1
+	SUBS    $1, R3, R3
+	BNE     position1x1
+	MOVD    xSkip+48(FP), R3
+	ADD     R3<<2, R1, R1
+	MOVD    height+72(FP), R16
+	SUBS    $1, R16, R16
+	MOVD    R16, height+72(FP)
+	BNE     row1x1
+	MOVD    sums+16(FP), R0
+	FMOVQ   F0, (R0)
 	RET
 
 tile2x1:
@@ -26032,8 +24902,7 @@ tile2x1:
 	B     begin2x1
 
 add2x1:
-	FMOVQ (R0), F0
-	FMOVQ 16(R0), F1
+	FLDPQ (R0), (F0, F1)
 
 begin2x1:
 	MOVD offsets+32(FP), R0
@@ -26050,24 +24919,22 @@ row2x1:
 	MOVD width+80(FP), R6
 
 position2x1:
-	FMOVQ (R3), F2
-	FMOVS (R2)(R1<<2), F3
-	WORD  $0x4f831040 // fmla v0.4s, v2.4s, v3.s[0]
-	FMOVS (R2)(R0<<2), F3
-	WORD  $0x4f831041 // fmla v1.4s, v2.4s, v3.s[0]
-	ADD   R7, R2, R2
-	ADD   $16, R3, R3
-	SUBS  $1, R6, R6
-	BNE   position2x1
-	MOVD  xSkip+48(FP), R6
-	ADD   R6<<2, R2, R2
-	MOVD  height+72(FP), R16
-	SUBS  $1, R16, R16
-	MOVD  R16, height+72(FP)
-	BNE   row2x1
-	MOVD  sums+16(FP), R0
-	FMOVQ F0, (R0)
-	FMOVQ F1, 16(R0)
+	FMOVQ.P 16(R3), F2
+	FMOVS   (R2)(R1<<2), F3
+	WORD    $0x4f831040 // fmla v0.4s, v2.4s, v3.s[0]
+	FMOVS   (R2)(R0<<2), F3
+	WORD    $0x4f831041 // fmla v1.4s, v2.4s, v3.s[0]
+	ADD     R7, R2, R2
+	SUBS    $1, R6, R6
+	BNE     position2x1
+	MOVD    xSkip+48(FP), R6
+	ADD     R6<<2, R2, R2
+	MOVD    height+72(FP), R16
+	SUBS    $1, R16, R16
+	MOVD    R16, height+72(FP)
+	BNE     row2x1
+	MOVD    sums+16(FP), R0
+	FSTPQ   (F0, F1), (R0)
 	RET
 
 tile3x1:
@@ -26081,8 +24948,7 @@ tile3x1:
 	B     begin3x1
 
 add3x1:
-	FMOVQ (R0), F0
-	FMOVQ 16(R0), F1
+	FLDPQ (R0), (F0, F1)
 	FMOVQ 32(R0), F2
 
 begin3x1:
@@ -26101,27 +24967,25 @@ row3x1:
 	MOVD width+80(FP), R7
 
 position3x1:
-	FMOVQ (R6), F3
-	FMOVS (R3)(R1<<2), F4
-	WORD  $0x4f841060 // fmla v0.4s, v3.4s, v4.s[0]
-	FMOVS (R3)(R2<<2), F4
-	WORD  $0x4f841061 // fmla v1.4s, v3.4s, v4.s[0]
-	FMOVS (R3)(R0<<2), F4
-	WORD  $0x4f841062 // fmla v2.4s, v3.4s, v4.s[0]
-	ADD   R8, R3, R3
-	ADD   $16, R6, R6
-	SUBS  $1, R7, R7
-	BNE   position3x1
-	MOVD  xSkip+48(FP), R7
-	ADD   R7<<2, R3, R3
-	MOVD  height+72(FP), R16
-	SUBS  $1, R16, R16
-	MOVD  R16, height+72(FP)
-	BNE   row3x1
-	MOVD  sums+16(FP), R0
-	FMOVQ F0, (R0)
-	FMOVQ F1, 16(R0)
-	FMOVQ F2, 32(R0)
+	FMOVQ.P 16(R6), F3
+	FMOVS   (R3)(R1<<2), F4
+	WORD    $0x4f841060 // fmla v0.4s, v3.4s, v4.s[0]
+	FMOVS   (R3)(R2<<2), F4
+	WORD    $0x4f841061 // fmla v1.4s, v3.4s, v4.s[0]
+	FMOVS   (R3)(R0<<2), F4
+	WORD    $0x4f841062 // fmla v2.4s, v3.4s, v4.s[0]
+	ADD     R8, R3, R3
+	SUBS    $1, R7, R7
+	BNE     position3x1
+	MOVD    xSkip+48(FP), R7
+	ADD     R7<<2, R3, R3
+	MOVD    height+72(FP), R16
+	SUBS    $1, R16, R16
+	MOVD    R16, height+72(FP)
+	BNE     row3x1
+	MOVD    sums+16(FP), R0
+	FSTPQ   (F0, F1), (R0)
+	FMOVQ   F2, 32(R0)
 	RET
 
 tile4x1:
@@ -26136,10 +25000,8 @@ tile4x1:
 	B     begin4x1
 
 add4x1:
-	FMOVQ (R0), F0
-	FMOVQ 16(R0), F1
-	FMOVQ 32(R0), F2
-	FMOVQ 48(R0), F3
+	FLDPQ (R0), (F0, F1)
+	FLDPQ 32(R0), (F2, F3)
 
 begin4x1:
 	MOVD offsets+32(FP), R0
@@ -26158,30 +25020,27 @@ row4x1:
 	MOVD width+80(FP), R8
 
 position4x1:
-	FMOVQ (R7), F4
-	FMOVS (R6)(R1<<2), F5
-	WORD  $0x4f851080 // fmla v0.4s, v4.4s, v5.s[0]
-	FMOVS (R6)(R2<<2), F5
-	WORD  $0x4f851081 // fmla v1.4s, v4.4s, v5.s[0]
-	FMOVS (R6)(R3<<2), F5
-	WORD  $0x4f851082 // fmla v2.4s, v4.4s, v5.s[0]
-	FMOVS (R6)(R0<<2), F5
-	WORD  $0x4f851083 // fmla v3.4s, v4.4s, v5.s[0]
-	ADD   R9, R6, R6
-	ADD   $16, R7, R7
-	SUBS  $1, R8, R8
-	BNE   position4x1
-	MOVD  xSkip+48(FP), R8
-	ADD   R8<<2, R6, R6
-	MOVD  height+72(FP), R16
-	SUBS  $1, R16, R16
-	MOVD  R16, height+72(FP)
-	BNE   row4x1
-	MOVD  sums+16(FP), R0
-	FMOVQ F0, (R0)
-	FMOVQ F1, 16(R0)
-	FMOVQ F2, 32(R0)
-	FMOVQ F3, 48(R0)
+	FMOVQ.P 16(R7), F4
+	FMOVS   (R6)(R1<<2), F5
+	WORD    $0x4f851080 // fmla v0.4s, v4.4s, v5.s[0]
+	FMOVS   (R6)(R2<<2), F5
+	WORD    $0x4f851081 // fmla v1.4s, v4.4s, v5.s[0]
+	FMOVS   (R6)(R3<<2), F5
+	WORD    $0x4f851082 // fmla v2.4s, v4.4s, v5.s[0]
+	FMOVS   (R6)(R0<<2), F5
+	WORD    $0x4f851083 // fmla v3.4s, v4.4s, v5.s[0]
+	ADD     R9, R6, R6
+	SUBS    $1, R8, R8
+	BNE     position4x1
+	MOVD    xSkip+48(FP), R8
+	ADD     R8<<2, R6, R6
+	MOVD    height+72(FP), R16
+	SUBS    $1, R16, R16
+	MOVD    R16, height+72(FP)
+	BNE     row4x1
+	MOVD    sums+16(FP), R0
+	FSTPQ   (F0, F1), (R0)
+	FSTPQ   (F2, F3), 32(R0)
 	RET
 
 tile5x1:
@@ -26197,10 +25056,8 @@ tile5x1:
 	B     begin5x1
 
 add5x1:
-	FMOVQ (R0), F0
-	FMOVQ 16(R0), F1
-	FMOVQ 32(R0), F2
-	FMOVQ 48(R0), F3
+	FLDPQ (R0), (F0, F1)
+	FLDPQ 32(R0), (F2, F3)
 	FMOVQ 64(R0), F4
 
 begin5x1:
@@ -26221,33 +25078,30 @@ row5x1:
 	MOVD width+80(FP), R9
 
 position5x1:
-	FMOVQ (R8), F5
-	FMOVS (R7)(R1<<2), F6
-	WORD  $0x4f8610a0 // fmla v0.4s, v5.4s, v6.s[0]
-	FMOVS (R7)(R2<<2), F6
-	WORD  $0x4f8610a1 // fmla v1.4s, v5.4s, v6.s[0]
-	FMOVS (R7)(R3<<2), F6
-	WORD  $0x4f8610a2 // fmla v2.4s, v5.4s, v6.s[0]
-	FMOVS (R7)(R6<<2), F6
-	WORD  $0x4f8610a3 // fmla v3.4s, v5.4s, v6.s[0]
-	FMOVS (R7)(R0<<2), F6
-	WORD  $0x4f8610a4 // fmla v4.4s, v5.4s, v6.s[0]
-	ADD   R10, R7, R7
-	ADD   $16, R8, R8
-	SUBS  $1, R9, R9
-	BNE   position5x1
-	MOVD  xSkip+48(FP), R9
-	ADD   R9<<2, R7, R7
-	MOVD  height+72(FP), R16
-	SUBS  $1, R16, R16
-	MOVD  R16, height+72(FP)
-	BNE   row5x1
-	MOVD  sums+16(FP), R0
-	FMOVQ F0, (R0)
-	FMOVQ F1, 16(R0)
-	FMOVQ F2, 32(R0)
-	FMOVQ F3, 48(R0)
-	FMOVQ F4, 64(R0)
+	FMOVQ.P 16(R8), F5
+	FMOVS   (R7)(R1<<2), F6
+	WORD    $0x4f8610a0 // fmla v0.4s, v5.4s, v6.s[0]
+	FMOVS   (R7)(R2<<2), F6
+	WORD    $0x4f8610a1 // fmla v1.4s, v5.4s, v6.s[0]
+	FMOVS   (R7)(R3<<2), F6
+	WORD    $0x4f8610a2 // fmla v2.4s, v5.4s, v6.s[0]
+	FMOVS   (R7)(R6<<2), F6
+	WORD    $0x4f8610a3 // fmla v3.4s, v5.4s, v6.s[0]
+	FMOVS   (R7)(R0<<2), F6
+	WORD    $0x4f8610a4 // fmla v4.4s, v5.4s, v6.s[0]
+	ADD     R10, R7, R7
+	SUBS    $1, R9, R9
+	BNE     position5x1
+	MOVD    xSkip+48(FP), R9
+	ADD     R9<<2, R7, R7
+	MOVD    height+72(FP), R16
+	SUBS    $1, R16, R16
+	MOVD    R16, height+72(FP)
+	BNE     row5x1
+	MOVD    sums+16(FP), R0
+	FSTPQ   (F0, F1), (R0)
+	FSTPQ   (F2, F3), 32(R0)
+	FMOVQ   F4, 64(R0)
 	RET
 
 tile6x1:
@@ -26264,12 +25118,9 @@ tile6x1:
 	B     begin6x1
 
 add6x1:
-	FMOVQ (R0), F0
-	FMOVQ 16(R0), F1
-	FMOVQ 32(R0), F2
-	FMOVQ 48(R0), F3
-	FMOVQ 64(R0), F4
-	FMOVQ 80(R0), F5
+	FLDPQ (R0), (F0, F1)
+	FLDPQ 32(R0), (F2, F3)
+	FLDPQ 64(R0), (F4, F5)
 
 begin6x1:
 	MOVD offsets+32(FP), R0
@@ -26290,36 +25141,32 @@ row6x1:
 	MOVD width+80(FP), R10
 
 position6x1:
-	FMOVQ (R9), F6
-	FMOVS (R8)(R1<<2), F7
-	WORD  $0x4f8710c0 // fmla v0.4s, v6.4s, v7.s[0]
-	FMOVS (R8)(R2<<2), F7
-	WORD  $0x4f8710c1 // fmla v1.4s, v6.4s, v7.s[0]
-	FMOVS (R8)(R3<<2), F7
-	WORD  $0x4f8710c2 // fmla v2.4s, v6.4s, v7.s[0]
-	FMOVS (R8)(R6<<2), F7
-	WORD  $0x4f8710c3 // fmla v3.4s, v6.4s, v7.s[0]
-	FMOVS (R8)(R7<<2), F7
-	WORD  $0x4f8710c4 // fmla v4.4s, v6.4s, v7.s[0]
-	FMOVS (R8)(R0<<2), F7
-	WORD  $0x4f8710c5 // fmla v5.4s, v6.4s, v7.s[0]
-	ADD   R11, R8, R8
-	ADD   $16, R9, R9
-	SUBS  $1, R10, R10
-	BNE   position6x1
-	MOVD  xSkip+48(FP), R10
-	ADD   R10<<2, R8, R8
-	MOVD  height+72(FP), R16
-	SUBS  $1, R16, R16
-	MOVD  R16, height+72(FP)
-	BNE   row6x1
-	MOVD  sums+16(FP), R0
-	FMOVQ F0, (R0)
-	FMOVQ F1, 16(R0)
-	FMOVQ F2, 32(R0)
-	FMOVQ F3, 48(R0)
-	FMOVQ F4, 64(R0)
-	FMOVQ F5, 80(R0)
+	FMOVQ.P 16(R9), F6
+	FMOVS   (R8)(R1<<2), F7
+	WORD    $0x4f8710c0 // fmla v0.4s, v6.4s, v7.s[0]
+	FMOVS   (R8)(R2<<2), F7
+	WORD    $0x4f8710c1 // fmla v1.4s, v6.4s, v7.s[0]
+	FMOVS   (R8)(R3<<2), F7
+	WORD    $0x4f8710c2 // fmla v2.4s, v6.4s, v7.s[0]
+	FMOVS   (R8)(R6<<2), F7
+	WORD    $0x4f8710c3 // fmla v3.4s, v6.4s, v7.s[0]
+	FMOVS   (R8)(R7<<2), F7
+	WORD    $0x4f8710c4 // fmla v4.4s, v6.4s, v7.s[0]
+	FMOVS   (R8)(R0<<2), F7
+	WORD    $0x4f8710c5 // fmla v5.4s, v6.4s, v7.s[0]
+	ADD     R11, R8, R8
+	SUBS    $1, R10, R10
+	BNE     position6x1
+	MOVD    xSkip+48(FP), R10
+	ADD     R10<<2, R8, R8
+	MOVD    height+72(FP), R16
+	SUBS    $1, R16, R16
+	MOVD    R16, height+72(FP)
+	BNE     row6x1
+	MOVD    sums+16(FP), R0
+	FSTPQ   (F0, F1), (R0)
+	FSTPQ   (F2, F3), 32(R0)
+	FSTPQ   (F4, F5), 64(R0)
 	RET
 
 tile7x1:
@@ -26337,12 +25184,9 @@ tile7x1:
 	B     begin7x1
 
 add7x1:
-	FMOVQ (R0), F0
-	FMOVQ 16(R0), F1
-	FMOVQ 32(R0), F2
-	FMOVQ 48(R0), F3
-	FMOVQ 64(R0), F4
-	FMOVQ 80(R0), F5
+	FLDPQ (R0), (F0, F1)
+	FLDPQ 32(R0), (F2, F3)
+	FLDPQ 64(R0), (F4, F5)
 	FMOVQ 96(R0), F6
 
 begin7x1:
@@ -26365,39 +25209,35 @@ row7x1:
 	MOVD width+80(FP), R11
 
 position7x1:
-	FMOVQ (R10), F7
-	FMOVS (R9)(R1<<2), F8
-	WORD  $0x4f8810e0 // fmla v0.4s, v7.4s, v8.s[0]
-	FMOVS (R9)(R2<<2), F8
-	WORD  $0x4f8810e1 // fmla v1.4s, v7.4s, v8.s[0]
-	FMOVS (R9)(R3<<2), F8
-	WORD  $0x4f8810e2 // fmla v2.4s, v7.4s, v8.s[0]
-	FMOVS (R9)(R6<<2), F8
-	WORD  $0x4f8810e3 // fmla v3.4s, v7.4s, v8.s[0]
-	FMOVS (R9)(R7<<2), F8
-	WORD  $0x4f8810e4 // fmla v4.4s, v7.4s, v8.s[0]
-	FMOVS (R9)(R8<<2), F8
-	WORD  $0x4f8810e5 // fmla v5.4s, v7.4s, v8.s[0]
-	FMOVS (R9)(R0<<2), F8
-	WORD  $0x4f8810e6 // fmla v6.4s, v7.4s, v8.s[0]
-	ADD   R12, R9, R9
-	ADD   $16, R10, R10
-	SUBS  $1, R11, R11
-	BNE   position7x1
-	MOVD  xSkip+48(FP), R11
-	ADD   R11<<2, R9, R9
-	MOVD  height+72(FP), R16
-	SUBS  $1, R16, R16
-	MOVD  R16, height+72(FP)
-	BNE   row7x1
-	MOVD  sums+16(FP), R0
-	FMOVQ F0, (R0)
-	FMOVQ F1, 16(R0)
-	FMOVQ F2, 32(R0)
-	FMOVQ F3, 48(R0)
-	FMOVQ F4, 64(R0)
-	FMOVQ F5, 80(R0)
-	FMOVQ F6, 96(R0)
+	FMOVQ.P 16(R10), F7
+	FMOVS   (R9)(R1<<2), F8
+	WORD    $0x4f8810e0 // fmla v0.4s, v7.4s, v8.s[0]
+	FMOVS   (R9)(R2<<2), F8
+	WORD    $0x4f8810e1 // fmla v1.4s, v7.4s, v8.s[0]
+	FMOVS   (R9)(R3<<2), F8
+	WORD    $0x4f8810e2 // fmla v2.4s, v7.4s, v8.s[0]
+	FMOVS   (R9)(R6<<2), F8
+	WORD    $0x4f8810e3 // fmla v3.4s, v7.4s, v8.s[0]
+	FMOVS   (R9)(R7<<2), F8
+	WORD    $0x4f8810e4 // fmla v4.4s, v7.4s, v8.s[0]
+	FMOVS   (R9)(R8<<2), F8
+	WORD    $0x4f8810e5 // fmla v5.4s, v7.4s, v8.s[0]
+	FMOVS   (R9)(R0<<2), F8
+	WORD    $0x4f8810e6 // fmla v6.4s, v7.4s, v8.s[0]
+	ADD     R12, R9, R9
+	SUBS    $1, R11, R11
+	BNE     position7x1
+	MOVD    xSkip+48(FP), R11
+	ADD     R11<<2, R9, R9
+	MOVD    height+72(FP), R16
+	SUBS    $1, R16, R16
+	MOVD    R16, height+72(FP)
+	BNE     row7x1
+	MOVD    sums+16(FP), R0
+	FSTPQ   (F0, F1), (R0)
+	FSTPQ   (F2, F3), 32(R0)
+	FSTPQ   (F4, F5), 64(R0)
+	FMOVQ   F6, 96(R0)
 	RET
 
 tile8x1:
@@ -26416,14 +25256,10 @@ tile8x1:
 	B     begin8x1
 
 add8x1:
-	FMOVQ (R0), F0
-	FMOVQ 16(R0), F1
-	FMOVQ 32(R0), F2
-	FMOVQ 48(R0), F3
-	FMOVQ 64(R0), F4
-	FMOVQ 80(R0), F5
-	FMOVQ 96(R0), F6
-	FMOVQ 112(R0), F7
+	FLDPQ (R0), (F0, F1)
+	FLDPQ 32(R0), (F2, F3)
+	FLDPQ 64(R0), (F4, F5)
+	FLDPQ 96(R0), (F6, F7)
 
 begin8x1:
 	MOVD offsets+32(FP), R0
@@ -26446,42 +25282,37 @@ row8x1:
 	MOVD width+80(FP), R12
 
 position8x1:
-	FMOVQ (R11), F8
-	FMOVS (R10)(R1<<2), F9
-	WORD  $0x4f891100 // fmla v0.4s, v8.4s, v9.s[0]
-	FMOVS (R10)(R2<<2), F9
-	WORD  $0x4f891101 // fmla v1.4s, v8.4s, v9.s[0]
-	FMOVS (R10)(R3<<2), F9
-	WORD  $0x4f891102 // fmla v2.4s, v8.4s, v9.s[0]
-	FMOVS (R10)(R6<<2), F9
-	WORD  $0x4f891103 // fmla v3.4s, v8.4s, v9.s[0]
-	FMOVS (R10)(R7<<2), F9
-	WORD  $0x4f891104 // fmla v4.4s, v8.4s, v9.s[0]
-	FMOVS (R10)(R8<<2), F9
-	WORD  $0x4f891105 // fmla v5.4s, v8.4s, v9.s[0]
-	FMOVS (R10)(R9<<2), F9
-	WORD  $0x4f891106 // fmla v6.4s, v8.4s, v9.s[0]
-	FMOVS (R10)(R0<<2), F9
-	WORD  $0x4f891107 // fmla v7.4s, v8.4s, v9.s[0]
-	ADD   R13, R10, R10
-	ADD   $16, R11, R11
-	SUBS  $1, R12, R12
-	BNE   position8x1
-	MOVD  xSkip+48(FP), R12
-	ADD   R12<<2, R10, R10
-	MOVD  height+72(FP), R16
-	SUBS  $1, R16, R16
-	MOVD  R16, height+72(FP)
-	BNE   row8x1
-	MOVD  sums+16(FP), R0
-	FMOVQ F0, (R0)
-	FMOVQ F1, 16(R0)
-	FMOVQ F2, 32(R0)
-	FMOVQ F3, 48(R0)
-	FMOVQ F4, 64(R0)
-	FMOVQ F5, 80(R0)
-	FMOVQ F6, 96(R0)
-	FMOVQ F7, 112(R0)
+	FMOVQ.P 16(R11), F8
+	FMOVS   (R10)(R1<<2), F9
+	WORD    $0x4f891100 // fmla v0.4s, v8.4s, v9.s[0]
+	FMOVS   (R10)(R2<<2), F9
+	WORD    $0x4f891101 // fmla v1.4s, v8.4s, v9.s[0]
+	FMOVS   (R10)(R3<<2), F9
+	WORD    $0x4f891102 // fmla v2.4s, v8.4s, v9.s[0]
+	FMOVS   (R10)(R6<<2), F9
+	WORD    $0x4f891103 // fmla v3.4s, v8.4s, v9.s[0]
+	FMOVS   (R10)(R7<<2), F9
+	WORD    $0x4f891104 // fmla v4.4s, v8.4s, v9.s[0]
+	FMOVS   (R10)(R8<<2), F9
+	WORD    $0x4f891105 // fmla v5.4s, v8.4s, v9.s[0]
+	FMOVS   (R10)(R9<<2), F9
+	WORD    $0x4f891106 // fmla v6.4s, v8.4s, v9.s[0]
+	FMOVS   (R10)(R0<<2), F9
+	WORD    $0x4f891107 // fmla v7.4s, v8.4s, v9.s[0]
+	ADD     R13, R10, R10
+	SUBS    $1, R12, R12
+	BNE     position8x1
+	MOVD    xSkip+48(FP), R12
+	ADD     R12<<2, R10, R10
+	MOVD    height+72(FP), R16
+	SUBS    $1, R16, R16
+	MOVD    R16, height+72(FP)
+	BNE     row8x1
+	MOVD    sums+16(FP), R0
+	FSTPQ   (F0, F1), (R0)
+	FSTPQ   (F2, F3), 32(R0)
+	FSTPQ   (F4, F5), 64(R0)
+	FSTPQ   (F6, F7), 96(R0)
 	RET
 
 tile9x1:
@@ -26501,14 +25332,10 @@ tile9x1:
 	B     begin9x1
 
 add9x1:
-	FMOVQ (R0), F0
-	FMOVQ 16(R0), F1
-	FMOVQ 32(R0), F2
-	FMOVQ 48(R0), F3
-	FMOVQ 64(R0), F4
-	FMOVQ 80(R0), F5
-	FMOVQ 96(R0), F6
-	FMOVQ 112(R0), F7
+	FLDPQ (R0), (F0, F1)
+	FLDPQ 32(R0), (F2, F3)
+	FLDPQ 64(R0), (F4, F5)
+	FLDPQ 96(R0), (F6, F7)
 	FMOVQ 128(R0), F8
 
 begin9x1:
@@ -26533,45 +25360,40 @@ row9x1:
 	MOVD width+80(FP), R13
 
 position9x1:
-	FMOVQ (R12), F9
-	FMOVS (R11)(R1<<2), F10
-	WORD  $0x4f8a1120 // fmla v0.4s, v9.4s, v10.s[0]
-	FMOVS (R11)(R2<<2), F10
-	WORD  $0x4f8a1121 // fmla v1.4s, v9.4s, v10.s[0]
-	FMOVS (R11)(R3<<2), F10
-	WORD  $0x4f8a1122 // fmla v2.4s, v9.4s, v10.s[0]
-	FMOVS (R11)(R6<<2), F10
-	WORD  $0x4f8a1123 // fmla v3.4s, v9.4s, v10.s[0]
-	FMOVS (R11)(R7<<2), F10
-	WORD  $0x4f8a1124 // fmla v4.4s, v9.4s, v10.s[0]
-	FMOVS (R11)(R8<<2), F10
-	WORD  $0x4f8a1125 // fmla v5.4s, v9.4s, v10.s[0]
-	FMOVS (R11)(R9<<2), F10
-	WORD  $0x4f8a1126 // fmla v6.4s, v9.4s, v10.s[0]
-	FMOVS (R11)(R10<<2), F10
-	WORD  $0x4f8a1127 // fmla v7.4s, v9.4s, v10.s[0]
-	FMOVS (R11)(R0<<2), F10
-	WORD  $0x4f8a1128 // fmla v8.4s, v9.4s, v10.s[0]
-	ADD   R14, R11, R11
-	ADD   $16, R12, R12
-	SUBS  $1, R13, R13
-	BNE   position9x1
-	MOVD  xSkip+48(FP), R13
-	ADD   R13<<2, R11, R11
-	MOVD  height+72(FP), R16
-	SUBS  $1, R16, R16
-	MOVD  R16, height+72(FP)
-	BNE   row9x1
-	MOVD  sums+16(FP), R0
-	FMOVQ F0, (R0)
-	FMOVQ F1, 16(R0)
-	FMOVQ F2, 32(R0)
-	FMOVQ F3, 48(R0)
-	FMOVQ F4, 64(R0)
-	FMOVQ F5, 80(R0)
-	FMOVQ F6, 96(R0)
-	FMOVQ F7, 112(R0)
-	FMOVQ F8, 128(R0)
+	FMOVQ.P 16(R12), F9
+	FMOVS   (R11)(R1<<2), F10
+	WORD    $0x4f8a1120 // fmla v0.4s, v9.4s, v10.s[0]
+	FMOVS   (R11)(R2<<2), F10
+	WORD    $0x4f8a1121 // fmla v1.4s, v9.4s, v10.s[0]
+	FMOVS   (R11)(R3<<2), F10
+	WORD    $0x4f8a1122 // fmla v2.4s, v9.4s, v10.s[0]
+	FMOVS   (R11)(R6<<2), F10
+	WORD    $0x4f8a1123 // fmla v3.4s, v9.4s, v10.s[0]
+	FMOVS   (R11)(R7<<2), F10
+	WORD    $0x4f8a1124 // fmla v4.4s, v9.4s, v10.s[0]
+	FMOVS   (R11)(R8<<2), F10
+	WORD    $0x4f8a1125 // fmla v5.4s, v9.4s, v10.s[0]
+	FMOVS   (R11)(R9<<2), F10
+	WORD    $0x4f8a1126 // fmla v6.4s, v9.4s, v10.s[0]
+	FMOVS   (R11)(R10<<2), F10
+	WORD    $0x4f8a1127 // fmla v7.4s, v9.4s, v10.s[0]
+	FMOVS   (R11)(R0<<2), F10
+	WORD    $0x4f8a1128 // fmla v8.4s, v9.4s, v10.s[0]
+	ADD     R14, R11, R11
+	SUBS    $1, R13, R13
+	BNE     position9x1
+	MOVD    xSkip+48(FP), R13
+	ADD     R13<<2, R11, R11
+	MOVD    height+72(FP), R16
+	SUBS    $1, R16, R16
+	MOVD    R16, height+72(FP)
+	BNE     row9x1
+	MOVD    sums+16(FP), R0
+	FSTPQ   (F0, F1), (R0)
+	FSTPQ   (F2, F3), 32(R0)
+	FSTPQ   (F4, F5), 64(R0)
+	FSTPQ   (F6, F7), 96(R0)
+	FMOVQ   F8, 128(R0)
 	RET
 
 tile10x1:
@@ -26592,16 +25414,11 @@ tile10x1:
 	B     begin10x1
 
 add10x1:
-	FMOVQ (R0), F0
-	FMOVQ 16(R0), F1
-	FMOVQ 32(R0), F2
-	FMOVQ 48(R0), F3
-	FMOVQ 64(R0), F4
-	FMOVQ 80(R0), F5
-	FMOVQ 96(R0), F6
-	FMOVQ 112(R0), F7
-	FMOVQ 128(R0), F8
-	FMOVQ 144(R0), F9
+	FLDPQ (R0), (F0, F1)
+	FLDPQ 32(R0), (F2, F3)
+	FLDPQ 64(R0), (F4, F5)
+	FLDPQ 96(R0), (F6, F7)
+	FLDPQ 128(R0), (F8, F9)
 
 begin10x1:
 	MOVD offsets+32(FP), R0
@@ -26626,48 +25443,42 @@ row10x1:
 	MOVD width+80(FP), R14
 
 position10x1:
-	FMOVQ (R13), F10
-	FMOVS (R12)(R1<<2), F11
-	WORD  $0x4f8b1140 // fmla v0.4s, v10.4s, v11.s[0]
-	FMOVS (R12)(R2<<2), F11
-	WORD  $0x4f8b1141 // fmla v1.4s, v10.4s, v11.s[0]
-	FMOVS (R12)(R3<<2), F11
-	WORD  $0x4f8b1142 // fmla v2.4s, v10.4s, v11.s[0]
-	FMOVS (R12)(R6<<2), F11
-	WORD  $0x4f8b1143 // fmla v3.4s, v10.4s, v11.s[0]
-	FMOVS (R12)(R7<<2), F11
-	WORD  $0x4f8b1144 // fmla v4.4s, v10.4s, v11.s[0]
-	FMOVS (R12)(R8<<2), F11
-	WORD  $0x4f8b1145 // fmla v5.4s, v10.4s, v11.s[0]
-	FMOVS (R12)(R9<<2), F11
-	WORD  $0x4f8b1146 // fmla v6.4s, v10.4s, v11.s[0]
-	FMOVS (R12)(R10<<2), F11
-	WORD  $0x4f8b1147 // fmla v7.4s, v10.4s, v11.s[0]
-	FMOVS (R12)(R11<<2), F11
-	WORD  $0x4f8b1148 // fmla v8.4s, v10.4s, v11.s[0]
-	FMOVS (R12)(R0<<2), F11
-	WORD  $0x4f8b1149 // fmla v9.4s, v10.4s, v11.s[0]
-	ADD   R15, R12, R12
-	ADD   $16, R13, R13
-	SUBS  $1, R14, R14
-	BNE   position10x1
-	MOVD  xSkip+48(FP), R14
-	ADD   R14<<2, R12, R12
-	MOVD  height+72(FP), R16
-	SUBS  $1, R16, R16
-	MOVD  R16, height+72(FP)
-	BNE   row10x1
-	MOVD  sums+16(FP), R0
-	FMOVQ F0, (R0)
-	FMOVQ F1, 16(R0)
-	FMOVQ F2, 32(R0)
-	FMOVQ F3, 48(R0)
-	FMOVQ F4, 64(R0)
-	FMOVQ F5, 80(R0)
-	FMOVQ F6, 96(R0)
-	FMOVQ F7, 112(R0)
-	FMOVQ F8, 128(R0)
-	FMOVQ F9, 144(R0)
+	FMOVQ.P 16(R13), F10
+	FMOVS   (R12)(R1<<2), F11
+	WORD    $0x4f8b1140 // fmla v0.4s, v10.4s, v11.s[0]
+	FMOVS   (R12)(R2<<2), F11
+	WORD    $0x4f8b1141 // fmla v1.4s, v10.4s, v11.s[0]
+	FMOVS   (R12)(R3<<2), F11
+	WORD    $0x4f8b1142 // fmla v2.4s, v10.4s, v11.s[0]
+	FMOVS   (R12)(R6<<2), F11
+	WORD    $0x4f8b1143 // fmla v3.4s, v10.4s, v11.s[0]
+	FMOVS   (R12)(R7<<2), F11
+	WORD    $0x4f8b1144 // fmla v4.4s, v10.4s, v11.s[0]
+	FMOVS   (R12)(R8<<2), F11
+	WORD    $0x4f8b1145 // fmla v5.4s, v10.4s, v11.s[0]
+	FMOVS   (R12)(R9<<2), F11
+	WORD    $0x4f8b1146 // fmla v6.4s, v10.4s, v11.s[0]
+	FMOVS   (R12)(R10<<2), F11
+	WORD    $0x4f8b1147 // fmla v7.4s, v10.4s, v11.s[0]
+	FMOVS   (R12)(R11<<2), F11
+	WORD    $0x4f8b1148 // fmla v8.4s, v10.4s, v11.s[0]
+	FMOVS   (R12)(R0<<2), F11
+	WORD    $0x4f8b1149 // fmla v9.4s, v10.4s, v11.s[0]
+	ADD     R15, R12, R12
+	SUBS    $1, R14, R14
+	BNE     position10x1
+	MOVD    xSkip+48(FP), R14
+	ADD     R14<<2, R12, R12
+	MOVD    height+72(FP), R16
+	SUBS    $1, R16, R16
+	MOVD    R16, height+72(FP)
+	BNE     row10x1
+	MOVD    sums+16(FP), R0
+	FSTPQ   (F0, F1), (R0)
+	FSTPQ   (F2, F3), 32(R0)
+	FSTPQ   (F4, F5), 64(R0)
+	FSTPQ   (F6, F7), 96(R0)
+	FSTPQ   (F8, F9), 128(R0)
 	RET
 
 tile11x1:
@@ -26689,16 +25500,11 @@ tile11x1:
 	B     begin11x1
 
 add11x1:
-	FMOVQ (R0), F0
-	FMOVQ 16(R0), F1
-	FMOVQ 32(R0), F2
-	FMOVQ 48(R0), F3
-	FMOVQ 64(R0), F4
-	FMOVQ 80(R0), F5
-	FMOVQ 96(R0), F6
-	FMOVQ 112(R0), F7
-	FMOVQ 128(R0), F8
-	FMOVQ 144(R0), F9
+	FLDPQ (R0), (F0, F1)
+	FLDPQ 32(R0), (F2, F3)
+	FLDPQ 64(R0), (F4, F5)
+	FLDPQ 96(R0), (F6, F7)
+	FLDPQ 128(R0), (F8, F9)
 	FMOVQ 160(R0), F10
 
 begin11x1:
@@ -26725,51 +25531,45 @@ row11x1:
 	MOVD width+80(FP), R15
 
 position11x1:
-	FMOVQ (R14), F11
-	FMOVS (R13)(R1<<2), F12
-	WORD  $0x4f8c1160 // fmla v0.4s, v11.4s, v12.s[0]
-	FMOVS (R13)(R2<<2), F12
-	WORD  $0x4f8c1161 // fmla v1.4s, v11.4s, v12.s[0]
-	FMOVS (R13)(R3<<2), F12
-	WORD  $0x4f8c1162 // fmla v2.4s, v11.4s, v12.s[0]
-	FMOVS (R13)(R6<<2), F12
-	WORD  $0x4f8c1163 // fmla v3.4s, v11.4s, v12.s[0]
-	FMOVS (R13)(R7<<2), F12
-	WORD  $0x4f8c1164 // fmla v4.4s, v11.4s, v12.s[0]
-	FMOVS (R13)(R8<<2), F12
-	WORD  $0x4f8c1165 // fmla v5.4s, v11.4s, v12.s[0]
-	FMOVS (R13)(R9<<2), F12
-	WORD  $0x4f8c1166 // fmla v6.4s, v11.4s, v12.s[0]
-	FMOVS (R13)(R10<<2), F12
-	WORD  $0x4f8c1167 // fmla v7.4s, v11.4s, v12.s[0]
-	FMOVS (R13)(R11<<2), F12
-	WORD  $0x4f8c1168 // fmla v8.4s, v11.4s, v12.s[0]
-	FMOVS (R13)(R12<<2), F12
-	WORD  $0x4f8c1169 // fmla v9.4s, v11.4s, v12.s[0]
-	FMOVS (R13)(R0<<2), F12
-	WORD  $0x4f8c116a // fmla v10.4s, v11.4s, v12.s[0]
-	ADD   R5, R13, R13
-	ADD   $16, R14, R14
-	SUBS  $1, R15, R15
-	BNE   position11x1
-	MOVD  xSkip+48(FP), R15
-	ADD   R15<<2, R13, R13
-	MOVD  height+72(FP), R16
-	SUBS  $1, R16, R16
-	MOVD  R16, height+72(FP)
-	BNE   row11x1
-	MOVD  sums+16(FP), R0
-	FMOVQ F0, (R0)
-	FMOVQ F1, 16(R0)
-	FMOVQ F2, 32(R0)
-	FMOVQ F3, 48(R0)
-	FMOVQ F4, 64(R0)
-	FMOVQ F5, 80(R0)
-	FMOVQ F6, 96(R0)
-	FMOVQ F7, 112(R0)
-	FMOVQ F8, 128(R0)
-	FMOVQ F9, 144(R0)
-	FMOVQ F10, 160(R0)
+	FMOVQ.P 16(R14), F11
+	FMOVS   (R13)(R1<<2), F12
+	WORD    $0x4f8c1160 // fmla v0.4s, v11.4s, v12.s[0]
+	FMOVS   (R13)(R2<<2), F12
+	WORD    $0x4f8c1161 // fmla v1.4s, v11.4s, v12.s[0]
+	FMOVS   (R13)(R3<<2), F12
+	WORD    $0x4f8c1162 // fmla v2.4s, v11.4s, v12.s[0]
+	FMOVS   (R13)(R6<<2), F12
+	WORD    $0x4f8c1163 // fmla v3.4s, v11.4s, v12.s[0]
+	FMOVS   (R13)(R7<<2), F12
+	WORD    $0x4f8c1164 // fmla v4.4s, v11.4s, v12.s[0]
+	FMOVS   (R13)(R8<<2), F12
+	WORD    $0x4f8c1165 // fmla v5.4s, v11.4s, v12.s[0]
+	FMOVS   (R13)(R9<<2), F12
+	WORD    $0x4f8c1166 // fmla v6.4s, v11.4s, v12.s[0]
+	FMOVS   (R13)(R10<<2), F12
+	WORD    $0x4f8c1167 // fmla v7.4s, v11.4s, v12.s[0]
+	FMOVS   (R13)(R11<<2), F12
+	WORD    $0x4f8c1168 // fmla v8.4s, v11.4s, v12.s[0]
+	FMOVS   (R13)(R12<<2), F12
+	WORD    $0x4f8c1169 // fmla v9.4s, v11.4s, v12.s[0]
+	FMOVS   (R13)(R0<<2), F12
+	WORD    $0x4f8c116a // fmla v10.4s, v11.4s, v12.s[0]
+	ADD     R5, R13, R13
+	SUBS    $1, R15, R15
+	BNE     position11x1
+	MOVD    xSkip+48(FP), R15
+	ADD     R15<<2, R13, R13
+	MOVD    height+72(FP), R16
+	SUBS    $1, R16, R16
+	MOVD    R16, height+72(FP)
+	BNE     row11x1
+	MOVD    sums+16(FP), R0
+	FSTPQ   (F0, F1), (R0)
+	FSTPQ   (F2, F3), 32(R0)
+	FSTPQ   (F4, F5), 64(R0)
+	FSTPQ   (F6, F7), 96(R0)
+	FSTPQ   (F8, F9), 128(R0)
+	FMOVQ   F10, 160(R0)
 	RET
 
 // func correlateBlockNEON(rows int, vectors int, sums *float32, x *float32, xStep int, xSkip int, xNext int, dy *float32, distance int, skip int, next int, images int, height int, width int, add bool)
@@ -26797,12 +25597,9 @@ TEXT ·correlateBlockNEON(SB), NOSPLIT, $0-113
 	B     begin1x6
 
 add1x6:
-	FMOVQ (R0), F0
-	FMOVQ 16(R0), F1
-	FMOVQ 32(R0), F2
-	FMOVQ 48(R0), F3
-	FMOVQ 64(R0), F4
-	FMOVQ 80(R0), F5
+	FLDPQ (R0), (F0, F1)
+	FLDPQ 32(R0), (F2, F3)
+	FLDPQ 64(R0), (F4, F5)
 
 begin1x6:
 	MOVD x+24(FP), R0
@@ -26860,12 +25657,9 @@ position1x6:
 	SUBS  $1, R13, R13
 	BNE   image1x6
 	MOVD  sums+16(FP), R0
-	FMOVQ F0, (R0)
-	FMOVQ F1, 16(R0)
-	FMOVQ F2, 32(R0)
-	FMOVQ F3, 48(R0)
-	FMOVQ F4, 64(R0)
-	FMOVQ F5, 80(R0)
+	FSTPQ (F0, F1), (R0)
+	FSTPQ (F2, F3), 32(R0)
+	FSTPQ (F4, F5), 64(R0)
 	RET
 
 tile2x6:
@@ -26888,18 +25682,12 @@ tile2x6:
 	B     begin2x6
 
 add2x6:
-	FMOVQ (R0), F0
-	FMOVQ 16(R0), F1
-	FMOVQ 32(R0), F2
-	FMOVQ 48(R0), F3
-	FMOVQ 64(R0), F4
-	FMOVQ 80(R0), F5
-	FMOVQ 96(R0), F6
-	FMOVQ 112(R0), F7
-	FMOVQ 128(R0), F8
-	FMOVQ 144(R0), F9
-	FMOVQ 160(R0), F10
-	FMOVQ 176(R0), F11
+	FLDPQ (R0), (F0, F1)
+	FLDPQ 32(R0), (F2, F3)
+	FLDPQ 64(R0), (F4, F5)
+	FLDPQ 96(R0), (F6, F7)
+	FLDPQ 128(R0), (F8, F9)
+	FLDPQ 160(R0), (F10, F11)
 
 begin2x6:
 	MOVD x+24(FP), R0
@@ -26964,18 +25752,12 @@ position2x6:
 	SUBS  $1, R13, R13
 	BNE   image2x6
 	MOVD  sums+16(FP), R0
-	FMOVQ F0, (R0)
-	FMOVQ F1, 16(R0)
-	FMOVQ F2, 32(R0)
-	FMOVQ F3, 48(R0)
-	FMOVQ F4, 64(R0)
-	FMOVQ F5, 80(R0)
-	FMOVQ F6, 96(R0)
-	FMOVQ F7, 112(R0)
-	FMOVQ F8, 128(R0)
-	FMOVQ F9, 144(R0)
-	FMOVQ F10, 160(R0)
-	FMOVQ F11, 176(R0)
+	FSTPQ (F0, F1), (R0)
+	FSTPQ (F2, F3), 32(R0)
+	FSTPQ (F4, F5), 64(R0)
+	FSTPQ (F6, F7), 96(R0)
+	FSTPQ (F8, F9), 128(R0)
+	FSTPQ (F10, F11), 160(R0)
 	RET
 
 tile3x6:
@@ -27004,24 +25786,15 @@ tile3x6:
 	B     begin3x6
 
 add3x6:
-	FMOVQ (R0), F0
-	FMOVQ 16(R0), F1
-	FMOVQ 32(R0), F2
-	FMOVQ 48(R0), F3
-	FMOVQ 64(R0), F4
-	FMOVQ 80(R0), F5
-	FMOVQ 96(R0), F6
-	FMOVQ 112(R0), F7
-	FMOVQ 128(R0), F8
-	FMOVQ 144(R0), F9
-	FMOVQ 160(R0), F10
-	FMOVQ 176(R0), F11
-	FMOVQ 192(R0), F12
-	FMOVQ 208(R0), F13
-	FMOVQ 224(R0), F14
-	FMOVQ 240(R0), F15
-	FMOVQ 256(R0), F16
-	FMOVQ 272(R0), F17
+	FLDPQ (R0), (F0, F1)
+	FLDPQ 32(R0), (F2, F3)
+	FLDPQ 64(R0), (F4, F5)
+	FLDPQ 96(R0), (F6, F7)
+	FLDPQ 128(R0), (F8, F9)
+	FLDPQ 160(R0), (F10, F11)
+	FLDPQ 192(R0), (F12, F13)
+	FLDPQ 224(R0), (F14, F15)
+	FLDPQ 256(R0), (F16, F17)
 
 begin3x6:
 	MOVD x+24(FP), R0
@@ -27093,24 +25866,15 @@ position3x6:
 	SUBS  $1, R13, R13
 	BNE   image3x6
 	MOVD  sums+16(FP), R0
-	FMOVQ F0, (R0)
-	FMOVQ F1, 16(R0)
-	FMOVQ F2, 32(R0)
-	FMOVQ F3, 48(R0)
-	FMOVQ F4, 64(R0)
-	FMOVQ F5, 80(R0)
-	FMOVQ F6, 96(R0)
-	FMOVQ F7, 112(R0)
-	FMOVQ F8, 128(R0)
-	FMOVQ F9, 144(R0)
-	FMOVQ F10, 160(R0)
-	FMOVQ F11, 176(R0)
-	FMOVQ F12, 192(R0)
-	FMOVQ F13, 208(R0)
-	FMOVQ F14, 224(R0)
-	FMOVQ F15, 240(R0)
-	FMOVQ F16, 256(R0)
-	FMOVQ F17, 272(R0)
+	FSTPQ (F0, F1), (R0)
+	FSTPQ (F2, F3), 32(R0)
+	FSTPQ (F4, F5), 64(R0)
+	FSTPQ (F6, F7), 96(R0)
+	FSTPQ (F8, F9), 128(R0)
+	FSTPQ (F10, F11), 160(R0)
+	FSTPQ (F12, F13), 192(R0)
+	FSTPQ (F14, F15), 224(R0)
+	FSTPQ (F16, F17), 256(R0)
 	RET
 
 tile4x6:
@@ -27145,30 +25909,18 @@ tile4x6:
 	B     begin4x6
 
 add4x6:
-	FMOVQ (R0), F0
-	FMOVQ 16(R0), F1
-	FMOVQ 32(R0), F2
-	FMOVQ 48(R0), F3
-	FMOVQ 64(R0), F4
-	FMOVQ 80(R0), F5
-	FMOVQ 96(R0), F6
-	FMOVQ 112(R0), F7
-	FMOVQ 128(R0), F8
-	FMOVQ 144(R0), F9
-	FMOVQ 160(R0), F10
-	FMOVQ 176(R0), F11
-	FMOVQ 192(R0), F12
-	FMOVQ 208(R0), F13
-	FMOVQ 224(R0), F14
-	FMOVQ 240(R0), F15
-	FMOVQ 256(R0), F16
-	FMOVQ 272(R0), F17
-	FMOVQ 288(R0), F18
-	FMOVQ 304(R0), F19
-	FMOVQ 320(R0), F20
-	FMOVQ 336(R0), F21
-	FMOVQ 352(R0), F22
-	FMOVQ 368(R0), F23
+	FLDPQ (R0), (F0, F1)
+	FLDPQ 32(R0), (F2, F3)
+	FLDPQ 64(R0), (F4, F5)
+	FLDPQ 96(R0), (F6, F7)
+	FLDPQ 128(R0), (F8, F9)
+	FLDPQ 160(R0), (F10, F11)
+	FLDPQ 192(R0), (F12, F13)
+	FLDPQ 224(R0), (F14, F15)
+	FLDPQ 256(R0), (F16, F17)
+	FLDPQ 288(R0), (F18, F19)
+	FLDPQ 320(R0), (F20, F21)
+	FLDPQ 352(R0), (F22, F23)
 
 begin4x6:
 	MOVD x+24(FP), R0
@@ -27244,30 +25996,18 @@ position4x6:
 	SUBS  $1, R13, R13
 	BNE   image4x6
 	MOVD  sums+16(FP), R0
-	FMOVQ F0, (R0)
-	FMOVQ F1, 16(R0)
-	FMOVQ F2, 32(R0)
-	FMOVQ F3, 48(R0)
-	FMOVQ F4, 64(R0)
-	FMOVQ F5, 80(R0)
-	FMOVQ F6, 96(R0)
-	FMOVQ F7, 112(R0)
-	FMOVQ F8, 128(R0)
-	FMOVQ F9, 144(R0)
-	FMOVQ F10, 160(R0)
-	FMOVQ F11, 176(R0)
-	FMOVQ F12, 192(R0)
-	FMOVQ F13, 208(R0)
-	FMOVQ F14, 224(R0)
-	FMOVQ F15, 240(R0)
-	FMOVQ F16, 256(R0)
-	FMOVQ F17, 272(R0)
-	FMOVQ F18, 288(R0)
-	FMOVQ F19, 304(R0)
-	FMOVQ F20, 320(R0)
-	FMOVQ F21, 336(R0)
-	FMOVQ F22, 352(R0)
-	FMOVQ F23, 368(R0)
+	FSTPQ (F0, F1), (R0)
+	FSTPQ (F2, F3), 32(R0)
+	FSTPQ (F4, F5), 64(R0)
+	FSTPQ (F6, F7), 96(R0)
+	FSTPQ (F8, F9), 128(R0)
+	FSTPQ (F10, F11), 160(R0)
+	FSTPQ (F12, F13), 192(R0)
+	FSTPQ (F14, F15), 224(R0)
+	FSTPQ (F16, F17), 256(R0)
+	FSTPQ (F18, F19), 288(R0)
+	FSTPQ (F20, F21), 320(R0)
+	FSTPQ (F22, F23), 352(R0)
 	RET
 
 vectors5:
@@ -27291,10 +26031,8 @@ vectors5:
 	B     begin1x5
 
 add1x5:
-	FMOVQ (R0), F0
-	FMOVQ 16(R0), F1
-	FMOVQ 32(R0), F2
-	FMOVQ 48(R0), F3
+	FLDPQ (R0), (F0, F1)
+	FLDPQ 32(R0), (F2, F3)
 	FMOVQ 64(R0), F4
 
 begin1x5:
@@ -27324,38 +26062,35 @@ row1x5:
 	MOVD width+104(FP), R15
 
 position1x5:
-	FMOVQ (R2), F5
-	WORD  $0x3ce36846 // ldr q6, [x2, x3]
-	WORD  $0x3ce66847 // ldr q7, [x2, x6]
-	WORD  $0x3ce76848 // ldr q8, [x2, x7]
-	FMOVQ (R8), F9
-	FMOVS (R0), F10
-	WORD  $0x4f8a10a0 // fmla v0.4s, v5.4s, v10.s[0]
-	WORD  $0x4f8a10c1 // fmla v1.4s, v6.4s, v10.s[0]
-	WORD  $0x4f8a10e2 // fmla v2.4s, v7.4s, v10.s[0]
-	WORD  $0x4f8a1103 // fmla v3.4s, v8.4s, v10.s[0]
-	WORD  $0x4f8a1124 // fmla v4.4s, v9.4s, v10.s[0]
-	ADD   R1, R0, R0
-	ADD   $16, R2, R2
-	ADD   $16, R8, R8
-	SUBS  $1, R15, R15
-	BNE   position1x5
-	ADD   R9, R0, R0
-	ADD   R11, R2, R2
-	ADD   R11, R8, R8
-	SUBS  $1, R14, R14
-	BNE   row1x5
-	ADD   R10, R0, R0
-	ADD   R12, R2, R2
-	ADD   R12, R8, R8
-	SUBS  $1, R13, R13
-	BNE   image1x5
-	MOVD  sums+16(FP), R0
-	FMOVQ F0, (R0)
-	FMOVQ F1, 16(R0)
-	FMOVQ F2, 32(R0)
-	FMOVQ F3, 48(R0)
-	FMOVQ F4, 64(R0)
+	FMOVQ   (R2), F5
+	WORD    $0x3ce36846 // ldr q6, [x2, x3]
+	WORD    $0x3ce66847 // ldr q7, [x2, x6]
+	WORD    $0x3ce76848 // ldr q8, [x2, x7]
+	FMOVQ.P 16(R8), F9
+	FMOVS   (R0), F10
+	WORD    $0x4f8a10a0 // fmla v0.4s, v5.4s, v10.s[0]
+	WORD    $0x4f8a10c1 // fmla v1.4s, v6.4s, v10.s[0]
+	WORD    $0x4f8a10e2 // fmla v2.4s, v7.4s, v10.s[0]
+	WORD    $0x4f8a1103 // fmla v3.4s, v8.4s, v10.s[0]
+	WORD    $0x4f8a1124 // fmla v4.4s, v9.4s, v10.s[0]
+	ADD     R1, R0, R0
+	ADD     $16, R2, R2
+	SUBS    $1, R15, R15
+	BNE     position1x5
+	ADD     R9, R0, R0
+	ADD     R11, R2, R2
+	ADD     R11, R8, R8
+	SUBS    $1, R14, R14
+	BNE     row1x5
+	ADD     R10, R0, R0
+	ADD     R12, R2, R2
+	ADD     R12, R8, R8
+	SUBS    $1, R13, R13
+	BNE     image1x5
+	MOVD    sums+16(FP), R0
+	FSTPQ   (F0, F1), (R0)
+	FSTPQ   (F2, F3), 32(R0)
+	FMOVQ   F4, 64(R0)
 	RET
 
 tile2x5:
@@ -27376,16 +26111,11 @@ tile2x5:
 	B     begin2x5
 
 add2x5:
-	FMOVQ (R0), F0
-	FMOVQ 16(R0), F1
-	FMOVQ 32(R0), F2
-	FMOVQ 48(R0), F3
-	FMOVQ 64(R0), F4
-	FMOVQ 80(R0), F5
-	FMOVQ 96(R0), F6
-	FMOVQ 112(R0), F7
-	FMOVQ 128(R0), F8
-	FMOVQ 144(R0), F9
+	FLDPQ (R0), (F0, F1)
+	FLDPQ 32(R0), (F2, F3)
+	FLDPQ 64(R0), (F4, F5)
+	FLDPQ 96(R0), (F6, F7)
+	FLDPQ 128(R0), (F8, F9)
 
 begin2x5:
 	MOVD x+24(FP), R0
@@ -27414,49 +26144,43 @@ row2x5:
 	MOVD width+104(FP), R15
 
 position2x5:
-	FMOVQ (R2), F10
-	WORD  $0x3ce3684b // ldr q11, [x2, x3]
-	WORD  $0x3ce6684c // ldr q12, [x2, x6]
-	WORD  $0x3ce7684d // ldr q13, [x2, x7]
-	FMOVQ (R8), F14
-	FMOVS (R0), F15
-	WORD  $0x4f8f1140 // fmla v0.4s, v10.4s, v15.s[0]
-	WORD  $0x4f8f1161 // fmla v1.4s, v11.4s, v15.s[0]
-	WORD  $0x4f8f1182 // fmla v2.4s, v12.4s, v15.s[0]
-	WORD  $0x4f8f11a3 // fmla v3.4s, v13.4s, v15.s[0]
-	WORD  $0x4f8f11c4 // fmla v4.4s, v14.4s, v15.s[0]
-	FMOVS 4(R0), F15
-	WORD  $0x4f8f1145 // fmla v5.4s, v10.4s, v15.s[0]
-	WORD  $0x4f8f1166 // fmla v6.4s, v11.4s, v15.s[0]
-	WORD  $0x4f8f1187 // fmla v7.4s, v12.4s, v15.s[0]
-	WORD  $0x4f8f11a8 // fmla v8.4s, v13.4s, v15.s[0]
-	WORD  $0x4f8f11c9 // fmla v9.4s, v14.4s, v15.s[0]
-	ADD   R1, R0, R0
-	ADD   $16, R2, R2
-	ADD   $16, R8, R8
-	SUBS  $1, R15, R15
-	BNE   position2x5
-	ADD   R9, R0, R0
-	ADD   R11, R2, R2
-	ADD   R11, R8, R8
-	SUBS  $1, R14, R14
-	BNE   row2x5
-	ADD   R10, R0, R0
-	ADD   R12, R2, R2
-	ADD   R12, R8, R8
-	SUBS  $1, R13, R13
-	BNE   image2x5
-	MOVD  sums+16(FP), R0
-	FMOVQ F0, (R0)
-	FMOVQ F1, 16(R0)
-	FMOVQ F2, 32(R0)
-	FMOVQ F3, 48(R0)
-	FMOVQ F4, 64(R0)
-	FMOVQ F5, 80(R0)
-	FMOVQ F6, 96(R0)
-	FMOVQ F7, 112(R0)
-	FMOVQ F8, 128(R0)
-	FMOVQ F9, 144(R0)
+	FMOVQ   (R2), F10
+	WORD    $0x3ce3684b // ldr q11, [x2, x3]
+	WORD    $0x3ce6684c // ldr q12, [x2, x6]
+	WORD    $0x3ce7684d // ldr q13, [x2, x7]
+	FMOVQ.P 16(R8), F14
+	FMOVS   (R0), F15
+	WORD    $0x4f8f1140 // fmla v0.4s, v10.4s, v15.s[0]
+	WORD    $0x4f8f1161 // fmla v1.4s, v11.4s, v15.s[0]
+	WORD    $0x4f8f1182 // fmla v2.4s, v12.4s, v15.s[0]
+	WORD    $0x4f8f11a3 // fmla v3.4s, v13.4s, v15.s[0]
+	WORD    $0x4f8f11c4 // fmla v4.4s, v14.4s, v15.s[0]
+	FMOVS   4(R0), F15
+	WORD    $0x4f8f1145 // fmla v5.4s, v10.4s, v15.s[0]
+	WORD    $0x4f8f1166 // fmla v6.4s, v11.4s, v15.s[0]
+	WORD    $0x4f8f1187 // fmla v7.4s, v12.4s, v15.s[0]
+	WORD    $0x4f8f11a8 // fmla v8.4s, v13.4s, v15.s[0]
+	WORD    $0x4f8f11c9 // fmla v9.4s, v14.4s, v15.s[0]
+	ADD     R1, R0, R0
+	ADD     $16, R2, R2
+	SUBS    $1, R15, R15
+	BNE     position2x5
+	ADD     R9, R0, R0
+	ADD     R11, R2, R2
+	ADD     R11, R8, R8
+	SUBS    $1, R14, R14
+	BNE     row2x5
+	ADD     R10, R0, R0
+	ADD     R12, R2, R2
+	ADD     R12, R8, R8
+	SUBS    $1, R13, R13
+	BNE     image2x5
+	MOVD    sums+16(FP), R0
+	FSTPQ   (F0, F1), (R0)
+	FSTPQ   (F2, F3), 32(R0)
+	FSTPQ   (F4, F5), 64(R0)
+	FSTPQ   (F6, F7), 96(R0)
+	FSTPQ   (F8, F9), 128(R0)
 	RET
 
 tile3x5:
@@ -27482,20 +26206,13 @@ tile3x5:
 	B     begin3x5
 
 add3x5:
-	FMOVQ (R0), F0
-	FMOVQ 16(R0), F1
-	FMOVQ 32(R0), F2
-	FMOVQ 48(R0), F3
-	FMOVQ 64(R0), F4
-	FMOVQ 80(R0), F5
-	FMOVQ 96(R0), F6
-	FMOVQ 112(R0), F7
-	FMOVQ 128(R0), F8
-	FMOVQ 144(R0), F9
-	FMOVQ 160(R0), F10
-	FMOVQ 176(R0), F11
-	FMOVQ 192(R0), F12
-	FMOVQ 208(R0), F13
+	FLDPQ (R0), (F0, F1)
+	FLDPQ 32(R0), (F2, F3)
+	FLDPQ 64(R0), (F4, F5)
+	FLDPQ 96(R0), (F6, F7)
+	FLDPQ 128(R0), (F8, F9)
+	FLDPQ 160(R0), (F10, F11)
+	FLDPQ 192(R0), (F12, F13)
 	FMOVQ 224(R0), F14
 
 begin3x5:
@@ -27525,60 +26242,52 @@ row3x5:
 	MOVD width+104(FP), R15
 
 position3x5:
-	FMOVQ (R2), F15
-	WORD  $0x3ce36850 // ldr q16, [x2, x3]
-	WORD  $0x3ce66851 // ldr q17, [x2, x6]
-	WORD  $0x3ce76852 // ldr q18, [x2, x7]
-	FMOVQ (R8), F19
-	FMOVS (R0), F20
-	WORD  $0x4f9411e0 // fmla v0.4s, v15.4s, v20.s[0]
-	WORD  $0x4f941201 // fmla v1.4s, v16.4s, v20.s[0]
-	WORD  $0x4f941222 // fmla v2.4s, v17.4s, v20.s[0]
-	WORD  $0x4f941243 // fmla v3.4s, v18.4s, v20.s[0]
-	WORD  $0x4f941264 // fmla v4.4s, v19.4s, v20.s[0]
-	FMOVS 4(R0), F20
-	WORD  $0x4f9411e5 // fmla v5.4s, v15.4s, v20.s[0]
-	WORD  $0x4f941206 // fmla v6.4s, v16.4s, v20.s[0]
-	WORD  $0x4f941227 // fmla v7.4s, v17.4s, v20.s[0]
-	WORD  $0x4f941248 // fmla v8.4s, v18.4s, v20.s[0]
-	WORD  $0x4f941269 // fmla v9.4s, v19.4s, v20.s[0]
-	FMOVS 8(R0), F20
-	WORD  $0x4f9411ea // fmla v10.4s, v15.4s, v20.s[0]
-	WORD  $0x4f94120b // fmla v11.4s, v16.4s, v20.s[0]
-	WORD  $0x4f94122c // fmla v12.4s, v17.4s, v20.s[0]
-	WORD  $0x4f94124d // fmla v13.4s, v18.4s, v20.s[0]
-	WORD  $0x4f94126e // fmla v14.4s, v19.4s, v20.s[0]
-	ADD   R1, R0, R0
-	ADD   $16, R2, R2
-	ADD   $16, R8, R8
-	SUBS  $1, R15, R15
-	BNE   position3x5
-	ADD   R9, R0, R0
-	ADD   R11, R2, R2
-	ADD   R11, R8, R8
-	SUBS  $1, R14, R14
-	BNE   row3x5
-	ADD   R10, R0, R0
-	ADD   R12, R2, R2
-	ADD   R12, R8, R8
-	SUBS  $1, R13, R13
-	BNE   image3x5
-	MOVD  sums+16(FP), R0
-	FMOVQ F0, (R0)
-	FMOVQ F1, 16(R0)
-	FMOVQ F2, 32(R0)
-	FMOVQ F3, 48(R0)
-	FMOVQ F4, 64(R0)
-	FMOVQ F5, 80(R0)
-	FMOVQ F6, 96(R0)
-	FMOVQ F7, 112(R0)
-	FMOVQ F8, 128(R0)
-	FMOVQ F9, 144(R0)
-	FMOVQ F10, 160(R0)
-	FMOVQ F11, 176(R0)
-	FMOVQ F12, 192(R0)
-	FMOVQ F13, 208(R0)
-	FMOVQ F14, 224(R0)
+	FMOVQ   (R2), F15
+	WORD    $0x3ce36850 // ldr q16, [x2, x3]
+	WORD    $0x3ce66851 // ldr q17, [x2, x6]
+	WORD    $0x3ce76852 // ldr q18, [x2, x7]
+	FMOVQ.P 16(R8), F19
+	FMOVS   (R0), F20
+	WORD    $0x4f9411e0 // fmla v0.4s, v15.4s, v20.s[0]
+	WORD    $0x4f941201 // fmla v1.4s, v16.4s, v20.s[0]
+	WORD    $0x4f941222 // fmla v2.4s, v17.4s, v20.s[0]
+	WORD    $0x4f941243 // fmla v3.4s, v18.4s, v20.s[0]
+	WORD    $0x4f941264 // fmla v4.4s, v19.4s, v20.s[0]
+	FMOVS   4(R0), F20
+	WORD    $0x4f9411e5 // fmla v5.4s, v15.4s, v20.s[0]
+	WORD    $0x4f941206 // fmla v6.4s, v16.4s, v20.s[0]
+	WORD    $0x4f941227 // fmla v7.4s, v17.4s, v20.s[0]
+	WORD    $0x4f941248 // fmla v8.4s, v18.4s, v20.s[0]
+	WORD    $0x4f941269 // fmla v9.4s, v19.4s, v20.s[0]
+	FMOVS   8(R0), F20
+	WORD    $0x4f9411ea // fmla v10.4s, v15.4s, v20.s[0]
+	WORD    $0x4f94120b // fmla v11.4s, v16.4s, v20.s[0]
+	WORD    $0x4f94122c // fmla v12.4s, v17.4s, v20.s[0]
+	WORD    $0x4f94124d // fmla v13.4s, v18.4s, v20.s[0]
+	WORD    $0x4f94126e // fmla v14.4s, v19.4s, v20.s[0]
+	ADD     R1, R0, R0
+	ADD     $16, R2, R2
+	SUBS    $1, R15, R15
+	BNE     position3x5
+	ADD     R9, R0, R0
+	ADD     R11, R2, R2
+	ADD     R11, R8, R8
+	SUBS    $1, R14, R14
+	BNE     row3x5
+	ADD     R10, R0, R0
+	ADD     R12, R2, R2
+	ADD     R12, R8, R8
+	SUBS    $1, R13, R13
+	BNE     image3x5
+	MOVD    sums+16(FP), R0
+	FSTPQ   (F0, F1), (R0)
+	FSTPQ   (F2, F3), 32(R0)
+	FSTPQ   (F4, F5), 64(R0)
+	FSTPQ   (F6, F7), 96(R0)
+	FSTPQ   (F8, F9), 128(R0)
+	FSTPQ   (F10, F11), 160(R0)
+	FSTPQ   (F12, F13), 192(R0)
+	FMOVQ   F14, 224(R0)
 	RET
 
 tile4x5:
@@ -27609,26 +26318,16 @@ tile4x5:
 	B     begin4x5
 
 add4x5:
-	FMOVQ (R0), F0
-	FMOVQ 16(R0), F1
-	FMOVQ 32(R0), F2
-	FMOVQ 48(R0), F3
-	FMOVQ 64(R0), F4
-	FMOVQ 80(R0), F5
-	FMOVQ 96(R0), F6
-	FMOVQ 112(R0), F7
-	FMOVQ 128(R0), F8
-	FMOVQ 144(R0), F9
-	FMOVQ 160(R0), F10
-	FMOVQ 176(R0), F11
-	FMOVQ 192(R0), F12
-	FMOVQ 208(R0), F13
-	FMOVQ 224(R0), F14
-	FMOVQ 240(R0), F15
-	FMOVQ 256(R0), F16
-	FMOVQ 272(R0), F17
-	FMOVQ 288(R0), F18
-	FMOVQ 304(R0), F19
+	FLDPQ (R0), (F0, F1)
+	FLDPQ 32(R0), (F2, F3)
+	FLDPQ 64(R0), (F4, F5)
+	FLDPQ 96(R0), (F6, F7)
+	FLDPQ 128(R0), (F8, F9)
+	FLDPQ 160(R0), (F10, F11)
+	FLDPQ 192(R0), (F12, F13)
+	FLDPQ 224(R0), (F14, F15)
+	FLDPQ 256(R0), (F16, F17)
+	FLDPQ 288(R0), (F18, F19)
 
 begin4x5:
 	MOVD x+24(FP), R0
@@ -27657,68 +26356,57 @@ row4x5:
 	MOVD width+104(FP), R15
 
 position4x5:
-	FMOVQ (R2), F20
-	WORD  $0x3ce36855 // ldr q21, [x2, x3]
-	WORD  $0x3ce66856 // ldr q22, [x2, x6]
-	WORD  $0x3ce76857 // ldr q23, [x2, x7]
-	FMOVQ (R8), F24
-	FMOVQ (R0), F25
-	WORD  $0x4f991280 // fmla v0.4s, v20.4s, v25.s[0]
-	WORD  $0x4f9912a1 // fmla v1.4s, v21.4s, v25.s[0]
-	WORD  $0x4f9912c2 // fmla v2.4s, v22.4s, v25.s[0]
-	WORD  $0x4f9912e3 // fmla v3.4s, v23.4s, v25.s[0]
-	WORD  $0x4f991304 // fmla v4.4s, v24.4s, v25.s[0]
-	WORD  $0x4fb91285 // fmla v5.4s, v20.4s, v25.s[1]
-	WORD  $0x4fb912a6 // fmla v6.4s, v21.4s, v25.s[1]
-	WORD  $0x4fb912c7 // fmla v7.4s, v22.4s, v25.s[1]
-	WORD  $0x4fb912e8 // fmla v8.4s, v23.4s, v25.s[1]
-	WORD  $0x4fb91309 // fmla v9.4s, v24.4s, v25.s[1]
-	WORD  $0x4f991a8a // fmla v10.4s, v20.4s, v25.s[2]
-	WORD  $0x4f991aab // fmla v11.4s, v21.4s, v25.s[2]
-	WORD  $0x4f991acc // fmla v12.4s, v22.4s, v25.s[2]
-	WORD  $0x4f991aed // fmla v13.4s, v23.4s, v25.s[2]
-	WORD  $0x4f991b0e // fmla v14.4s, v24.4s, v25.s[2]
-	WORD  $0x4fb91a8f // fmla v15.4s, v20.4s, v25.s[3]
-	WORD  $0x4fb91ab0 // fmla v16.4s, v21.4s, v25.s[3]
-	WORD  $0x4fb91ad1 // fmla v17.4s, v22.4s, v25.s[3]
-	WORD  $0x4fb91af2 // fmla v18.4s, v23.4s, v25.s[3]
-	WORD  $0x4fb91b13 // fmla v19.4s, v24.4s, v25.s[3]
-	ADD   R1, R0, R0
-	ADD   $16, R2, R2
-	ADD   $16, R8, R8
-	SUBS  $1, R15, R15
-	BNE   position4x5
-	ADD   R9, R0, R0
-	ADD   R11, R2, R2
-	ADD   R11, R8, R8
-	SUBS  $1, R14, R14
-	BNE   row4x5
-	ADD   R10, R0, R0
-	ADD   R12, R2, R2
-	ADD   R12, R8, R8
-	SUBS  $1, R13, R13
-	BNE   image4x5
-	MOVD  sums+16(FP), R0
-	FMOVQ F0, (R0)
-	FMOVQ F1, 16(R0)
-	FMOVQ F2, 32(R0)
-	FMOVQ F3, 48(R0)
-	FMOVQ F4, 64(R0)
-	FMOVQ F5, 80(R0)
-	FMOVQ F6, 96(R0)
-	FMOVQ F7, 112(R0)
-	FMOVQ F8, 128(R0)
-	FMOVQ F9, 144(R0)
-	FMOVQ F10, 160(R0)
-	FMOVQ F11, 176(R0)
-	FMOVQ F12, 192(R0)
-	FMOVQ F13, 208(R0)
-	FMOVQ F14, 224(R0)
-	FMOVQ F15, 240(R0)
-	FMOVQ F16, 256(R0)
-	FMOVQ F17, 272(R0)
-	FMOVQ F18, 288(R0)
-	FMOVQ F19, 304(R0)
+	FMOVQ   (R2), F20
+	WORD    $0x3ce36855 // ldr q21, [x2, x3]
+	WORD    $0x3ce66856 // ldr q22, [x2, x6]
+	WORD    $0x3ce76857 // ldr q23, [x2, x7]
+	FMOVQ.P 16(R8), F24
+	FMOVQ   (R0), F25
+	WORD    $0x4f991280 // fmla v0.4s, v20.4s, v25.s[0]
+	WORD    $0x4f9912a1 // fmla v1.4s, v21.4s, v25.s[0]
+	WORD    $0x4f9912c2 // fmla v2.4s, v22.4s, v25.s[0]
+	WORD    $0x4f9912e3 // fmla v3.4s, v23.4s, v25.s[0]
+	WORD    $0x4f991304 // fmla v4.4s, v24.4s, v25.s[0]
+	WORD    $0x4fb91285 // fmla v5.4s, v20.4s, v25.s[1]
+	WORD    $0x4fb912a6 // fmla v6.4s, v21.4s, v25.s[1]
+	WORD    $0x4fb912c7 // fmla v7.4s, v22.4s, v25.s[1]
+	WORD    $0x4fb912e8 // fmla v8.4s, v23.4s, v25.s[1]
+	WORD    $0x4fb91309 // fmla v9.4s, v24.4s, v25.s[1]
+	WORD    $0x4f991a8a // fmla v10.4s, v20.4s, v25.s[2]
+	WORD    $0x4f991aab // fmla v11.4s, v21.4s, v25.s[2]
+	WORD    $0x4f991acc // fmla v12.4s, v22.4s, v25.s[2]
+	WORD    $0x4f991aed // fmla v13.4s, v23.4s, v25.s[2]
+	WORD    $0x4f991b0e // fmla v14.4s, v24.4s, v25.s[2]
+	WORD    $0x4fb91a8f // fmla v15.4s, v20.4s, v25.s[3]
+	WORD    $0x4fb91ab0 // fmla v16.4s, v21.4s, v25.s[3]
+	WORD    $0x4fb91ad1 // fmla v17.4s, v22.4s, v25.s[3]
+	WORD    $0x4fb91af2 // fmla v18.4s, v23.4s, v25.s[3]
+	WORD    $0x4fb91b13 // fmla v19.4s, v24.4s, v25.s[3]
+	ADD     R1, R0, R0
+	ADD     $16, R2, R2
+	SUBS    $1, R15, R15
+	BNE     position4x5
+	ADD     R9, R0, R0
+	ADD     R11, R2, R2
+	ADD     R11, R8, R8
+	SUBS    $1, R14, R14
+	BNE     row4x5
+	ADD     R10, R0, R0
+	ADD     R12, R2, R2
+	ADD     R12, R8, R8
+	SUBS    $1, R13, R13
+	BNE     image4x5
+	MOVD    sums+16(FP), R0
+	FSTPQ   (F0, F1), (R0)
+	FSTPQ   (F2, F3), 32(R0)
+	FSTPQ   (F4, F5), 64(R0)
+	FSTPQ   (F6, F7), 96(R0)
+	FSTPQ   (F8, F9), 128(R0)
+	FSTPQ   (F10, F11), 160(R0)
+	FSTPQ   (F12, F13), 192(R0)
+	FSTPQ   (F14, F15), 224(R0)
+	FSTPQ   (F16, F17), 256(R0)
+	FSTPQ   (F18, F19), 288(R0)
 	RET
 
 vectors4:
@@ -27741,10 +26429,8 @@ vectors4:
 	B     begin1x4
 
 add1x4:
-	FMOVQ (R0), F0
-	FMOVQ 16(R0), F1
-	FMOVQ 32(R0), F2
-	FMOVQ 48(R0), F3
+	FLDPQ (R0), (F0, F1)
+	FLDPQ 32(R0), (F2, F3)
 
 begin1x4:
 	MOVD x+24(FP), R0
@@ -27794,10 +26480,8 @@ position1x4:
 	SUBS  $1, R12, R12
 	BNE   image1x4
 	MOVD  sums+16(FP), R0
-	FMOVQ F0, (R0)
-	FMOVQ F1, 16(R0)
-	FMOVQ F2, 32(R0)
-	FMOVQ F3, 48(R0)
+	FSTPQ (F0, F1), (R0)
+	FSTPQ (F2, F3), 32(R0)
 	RET
 
 tile2x4:
@@ -27816,14 +26500,10 @@ tile2x4:
 	B     begin2x4
 
 add2x4:
-	FMOVQ (R0), F0
-	FMOVQ 16(R0), F1
-	FMOVQ 32(R0), F2
-	FMOVQ 48(R0), F3
-	FMOVQ 64(R0), F4
-	FMOVQ 80(R0), F5
-	FMOVQ 96(R0), F6
-	FMOVQ 112(R0), F7
+	FLDPQ (R0), (F0, F1)
+	FLDPQ 32(R0), (F2, F3)
+	FLDPQ 64(R0), (F4, F5)
+	FLDPQ 96(R0), (F6, F7)
 
 begin2x4:
 	MOVD x+24(FP), R0
@@ -27878,14 +26558,10 @@ position2x4:
 	SUBS  $1, R12, R12
 	BNE   image2x4
 	MOVD  sums+16(FP), R0
-	FMOVQ F0, (R0)
-	FMOVQ F1, 16(R0)
-	FMOVQ F2, 32(R0)
-	FMOVQ F3, 48(R0)
-	FMOVQ F4, 64(R0)
-	FMOVQ F5, 80(R0)
-	FMOVQ F6, 96(R0)
-	FMOVQ F7, 112(R0)
+	FSTPQ (F0, F1), (R0)
+	FSTPQ (F2, F3), 32(R0)
+	FSTPQ (F4, F5), 64(R0)
+	FSTPQ (F6, F7), 96(R0)
 	RET
 
 tile3x4:
@@ -27908,18 +26584,12 @@ tile3x4:
 	B     begin3x4
 
 add3x4:
-	FMOVQ (R0), F0
-	FMOVQ 16(R0), F1
-	FMOVQ 32(R0), F2
-	FMOVQ 48(R0), F3
-	FMOVQ 64(R0), F4
-	FMOVQ 80(R0), F5
-	FMOVQ 96(R0), F6
-	FMOVQ 112(R0), F7
-	FMOVQ 128(R0), F8
-	FMOVQ 144(R0), F9
-	FMOVQ 160(R0), F10
-	FMOVQ 176(R0), F11
+	FLDPQ (R0), (F0, F1)
+	FLDPQ 32(R0), (F2, F3)
+	FLDPQ 64(R0), (F4, F5)
+	FLDPQ 96(R0), (F6, F7)
+	FLDPQ 128(R0), (F8, F9)
+	FLDPQ 160(R0), (F10, F11)
 
 begin3x4:
 	MOVD x+24(FP), R0
@@ -27979,18 +26649,12 @@ position3x4:
 	SUBS  $1, R12, R12
 	BNE   image3x4
 	MOVD  sums+16(FP), R0
-	FMOVQ F0, (R0)
-	FMOVQ F1, 16(R0)
-	FMOVQ F2, 32(R0)
-	FMOVQ F3, 48(R0)
-	FMOVQ F4, 64(R0)
-	FMOVQ F5, 80(R0)
-	FMOVQ F6, 96(R0)
-	FMOVQ F7, 112(R0)
-	FMOVQ F8, 128(R0)
-	FMOVQ F9, 144(R0)
-	FMOVQ F10, 160(R0)
-	FMOVQ F11, 176(R0)
+	FSTPQ (F0, F1), (R0)
+	FSTPQ (F2, F3), 32(R0)
+	FSTPQ (F4, F5), 64(R0)
+	FSTPQ (F6, F7), 96(R0)
+	FSTPQ (F8, F9), 128(R0)
+	FSTPQ (F10, F11), 160(R0)
 	RET
 
 tile4x4:
@@ -28017,22 +26681,14 @@ tile4x4:
 	B     begin4x4
 
 add4x4:
-	FMOVQ (R0), F0
-	FMOVQ 16(R0), F1
-	FMOVQ 32(R0), F2
-	FMOVQ 48(R0), F3
-	FMOVQ 64(R0), F4
-	FMOVQ 80(R0), F5
-	FMOVQ 96(R0), F6
-	FMOVQ 112(R0), F7
-	FMOVQ 128(R0), F8
-	FMOVQ 144(R0), F9
-	FMOVQ 160(R0), F10
-	FMOVQ 176(R0), F11
-	FMOVQ 192(R0), F12
-	FMOVQ 208(R0), F13
-	FMOVQ 224(R0), F14
-	FMOVQ 240(R0), F15
+	FLDPQ (R0), (F0, F1)
+	FLDPQ 32(R0), (F2, F3)
+	FLDPQ 64(R0), (F4, F5)
+	FLDPQ 96(R0), (F6, F7)
+	FLDPQ 128(R0), (F8, F9)
+	FLDPQ 160(R0), (F10, F11)
+	FLDPQ 192(R0), (F12, F13)
+	FLDPQ 224(R0), (F14, F15)
 
 begin4x4:
 	MOVD x+24(FP), R0
@@ -28094,22 +26750,14 @@ position4x4:
 	SUBS  $1, R12, R12
 	BNE   image4x4
 	MOVD  sums+16(FP), R0
-	FMOVQ F0, (R0)
-	FMOVQ F1, 16(R0)
-	FMOVQ F2, 32(R0)
-	FMOVQ F3, 48(R0)
-	FMOVQ F4, 64(R0)
-	FMOVQ F5, 80(R0)
-	FMOVQ F6, 96(R0)
-	FMOVQ F7, 112(R0)
-	FMOVQ F8, 128(R0)
-	FMOVQ F9, 144(R0)
-	FMOVQ F10, 160(R0)
-	FMOVQ F11, 176(R0)
-	FMOVQ F12, 192(R0)
-	FMOVQ F13, 208(R0)
-	FMOVQ F14, 224(R0)
-	FMOVQ F15, 240(R0)
+	FSTPQ (F0, F1), (R0)
+	FSTPQ (F2, F3), 32(R0)
+	FSTPQ (F4, F5), 64(R0)
+	FSTPQ (F6, F7), 96(R0)
+	FSTPQ (F8, F9), 128(R0)
+	FSTPQ (F10, F11), 160(R0)
+	FSTPQ (F12, F13), 192(R0)
+	FSTPQ (F14, F15), 224(R0)
 	RET
 
 vectors3:
@@ -28131,8 +26779,7 @@ vectors3:
 	B     begin1x3
 
 add1x3:
-	FMOVQ (R0), F0
-	FMOVQ 16(R0), F1
+	FLDPQ (R0), (F0, F1)
 	FMOVQ 32(R0), F2
 
 begin1x3:
@@ -28180,8 +26827,7 @@ position1x3:
 	SUBS  $1, R11, R11
 	BNE   image1x3
 	MOVD  sums+16(FP), R0
-	FMOVQ F0, (R0)
-	FMOVQ F1, 16(R0)
+	FSTPQ (F0, F1), (R0)
 	FMOVQ F2, 32(R0)
 	RET
 
@@ -28199,12 +26845,9 @@ tile2x3:
 	B     begin2x3
 
 add2x3:
-	FMOVQ (R0), F0
-	FMOVQ 16(R0), F1
-	FMOVQ 32(R0), F2
-	FMOVQ 48(R0), F3
-	FMOVQ 64(R0), F4
-	FMOVQ 80(R0), F5
+	FLDPQ (R0), (F0, F1)
+	FLDPQ 32(R0), (F2, F3)
+	FLDPQ 64(R0), (F4, F5)
 
 begin2x3:
 	MOVD x+24(FP), R0
@@ -28255,12 +26898,9 @@ position2x3:
 	SUBS  $1, R11, R11
 	BNE   image2x3
 	MOVD  sums+16(FP), R0
-	FMOVQ F0, (R0)
-	FMOVQ F1, 16(R0)
-	FMOVQ F2, 32(R0)
-	FMOVQ F3, 48(R0)
-	FMOVQ F4, 64(R0)
-	FMOVQ F5, 80(R0)
+	FSTPQ (F0, F1), (R0)
+	FSTPQ (F2, F3), 32(R0)
+	FSTPQ (F4, F5), 64(R0)
 	RET
 
 tile3x3:
@@ -28280,14 +26920,10 @@ tile3x3:
 	B     begin3x3
 
 add3x3:
-	FMOVQ (R0), F0
-	FMOVQ 16(R0), F1
-	FMOVQ 32(R0), F2
-	FMOVQ 48(R0), F3
-	FMOVQ 64(R0), F4
-	FMOVQ 80(R0), F5
-	FMOVQ 96(R0), F6
-	FMOVQ 112(R0), F7
+	FLDPQ (R0), (F0, F1)
+	FLDPQ 32(R0), (F2, F3)
+	FLDPQ 64(R0), (F4, F5)
+	FLDPQ 96(R0), (F6, F7)
 	FMOVQ 128(R0), F8
 
 begin3x3:
@@ -28343,14 +26979,10 @@ position3x3:
 	SUBS  $1, R11, R11
 	BNE   image3x3
 	MOVD  sums+16(FP), R0
-	FMOVQ F0, (R0)
-	FMOVQ F1, 16(R0)
-	FMOVQ F2, 32(R0)
-	FMOVQ F3, 48(R0)
-	FMOVQ F4, 64(R0)
-	FMOVQ F5, 80(R0)
-	FMOVQ F6, 96(R0)
-	FMOVQ F7, 112(R0)
+	FSTPQ (F0, F1), (R0)
+	FSTPQ (F2, F3), 32(R0)
+	FSTPQ (F4, F5), 64(R0)
+	FSTPQ (F6, F7), 96(R0)
 	FMOVQ F8, 128(R0)
 	RET
 
@@ -28374,18 +27006,12 @@ tile4x3:
 	B     begin4x3
 
 add4x3:
-	FMOVQ (R0), F0
-	FMOVQ 16(R0), F1
-	FMOVQ 32(R0), F2
-	FMOVQ 48(R0), F3
-	FMOVQ 64(R0), F4
-	FMOVQ 80(R0), F5
-	FMOVQ 96(R0), F6
-	FMOVQ 112(R0), F7
-	FMOVQ 128(R0), F8
-	FMOVQ 144(R0), F9
-	FMOVQ 160(R0), F10
-	FMOVQ 176(R0), F11
+	FLDPQ (R0), (F0, F1)
+	FLDPQ 32(R0), (F2, F3)
+	FLDPQ 64(R0), (F4, F5)
+	FLDPQ 96(R0), (F6, F7)
+	FLDPQ 128(R0), (F8, F9)
+	FLDPQ 160(R0), (F10, F11)
 
 begin4x3:
 	VMOVI $0, V12.B16
@@ -28513,18 +27139,12 @@ next4x3:
 	WORD  $0x4e36d54a // fadd v10.4s, v10.4s, v22.4s
 	WORD  $0x4e37d56b // fadd v11.4s, v11.4s, v23.4s
 	MOVD  sums+16(FP), R0
-	FMOVQ F0, (R0)
-	FMOVQ F1, 16(R0)
-	FMOVQ F2, 32(R0)
-	FMOVQ F3, 48(R0)
-	FMOVQ F4, 64(R0)
-	FMOVQ F5, 80(R0)
-	FMOVQ F6, 96(R0)
-	FMOVQ F7, 112(R0)
-	FMOVQ F8, 128(R0)
-	FMOVQ F9, 144(R0)
-	FMOVQ F10, 160(R0)
-	FMOVQ F11, 176(R0)
+	FSTPQ (F0, F1), (R0)
+	FSTPQ (F2, F3), 32(R0)
+	FSTPQ (F4, F5), 64(R0)
+	FSTPQ (F6, F7), 96(R0)
+	FSTPQ (F8, F9), 128(R0)
+	FSTPQ (F10, F11), 160(R0)
 	RET
 
 vectors2:
@@ -28545,8 +27165,7 @@ vectors2:
 	B     begin1x2
 
 add1x2:
-	FMOVQ (R0), F0
-	FMOVQ 16(R0), F1
+	FLDPQ (R0), (F0, F1)
 
 begin1x2:
 	MOVD x+24(FP), R0
@@ -28590,8 +27209,7 @@ position1x2:
 	SUBS  $1, R10, R10
 	BNE   image1x2
 	MOVD  sums+16(FP), R0
-	FMOVQ F0, (R0)
-	FMOVQ F1, 16(R0)
+	FSTPQ (F0, F1), (R0)
 	RET
 
 tile2x2:
@@ -28606,10 +27224,8 @@ tile2x2:
 	B     begin2x2
 
 add2x2:
-	FMOVQ (R0), F0
-	FMOVQ 16(R0), F1
-	FMOVQ 32(R0), F2
-	FMOVQ 48(R0), F3
+	FLDPQ (R0), (F0, F1)
+	FLDPQ 32(R0), (F2, F3)
 
 begin2x2:
 	MOVD x+24(FP), R0
@@ -28656,10 +27272,8 @@ position2x2:
 	SUBS  $1, R10, R10
 	BNE   image2x2
 	MOVD  sums+16(FP), R0
-	FMOVQ F0, (R0)
-	FMOVQ F1, 16(R0)
-	FMOVQ F2, 32(R0)
-	FMOVQ F3, 48(R0)
+	FSTPQ (F0, F1), (R0)
+	FSTPQ (F2, F3), 32(R0)
 	RET
 
 tile3x2:
@@ -28676,12 +27290,9 @@ tile3x2:
 	B     begin3x2
 
 add3x2:
-	FMOVQ (R0), F0
-	FMOVQ 16(R0), F1
-	FMOVQ 32(R0), F2
-	FMOVQ 48(R0), F3
-	FMOVQ 64(R0), F4
-	FMOVQ 80(R0), F5
+	FLDPQ (R0), (F0, F1)
+	FLDPQ 32(R0), (F2, F3)
+	FLDPQ 64(R0), (F4, F5)
 
 begin3x2:
 	MOVD x+24(FP), R0
@@ -28731,12 +27342,9 @@ position3x2:
 	SUBS  $1, R10, R10
 	BNE   image3x2
 	MOVD  sums+16(FP), R0
-	FMOVQ F0, (R0)
-	FMOVQ F1, 16(R0)
-	FMOVQ F2, 32(R0)
-	FMOVQ F3, 48(R0)
-	FMOVQ F4, 64(R0)
-	FMOVQ F5, 80(R0)
+	FSTPQ (F0, F1), (R0)
+	FSTPQ (F2, F3), 32(R0)
+	FSTPQ (F4, F5), 64(R0)
 	RET
 
 tile4x2:
@@ -28755,14 +27363,10 @@ tile4x2:
 	B     begin4x2
 
 add4x2:
-	FMOVQ (R0), F0
-	FMOVQ 16(R0), F1
-	FMOVQ 32(R0), F2
-	FMOVQ 48(R0), F3
-	FMOVQ 64(R0), F4
-	FMOVQ 80(R0), F5
-	FMOVQ 96(R0), F6
-	FMOVQ 112(R0), F7
+	FLDPQ (R0), (F0, F1)
+	FLDPQ 32(R0), (F2, F3)
+	FLDPQ 64(R0), (F4, F5)
+	FLDPQ 96(R0), (F6, F7)
 
 begin4x2:
 	VMOVI $0, V8.B16
@@ -28866,14 +27470,10 @@ next4x2:
 	WORD  $0x4e2ed4c6 // fadd v6.4s, v6.4s, v14.4s
 	WORD  $0x4e2fd4e7 // fadd v7.4s, v7.4s, v15.4s
 	MOVD  sums+16(FP), R0
-	FMOVQ F0, (R0)
-	FMOVQ F1, 16(R0)
-	FMOVQ F2, 32(R0)
-	FMOVQ F3, 48(R0)
-	FMOVQ F4, 64(R0)
-	FMOVQ F5, 80(R0)
-	FMOVQ F6, 96(R0)
-	FMOVQ F7, 112(R0)
+	FSTPQ (F0, F1), (R0)
+	FSTPQ (F2, F3), 32(R0)
+	FSTPQ (F4, F5), 64(R0)
+	FSTPQ (F6, F7), 96(R0)
 	RET
 
 vectors1:
@@ -28917,23 +27517,22 @@ row1x1:
 	MOVD width+104(FP), R11
 
 position1x1:
-	FMOVQ (R2), F1
-	FMOVS (R0), F2
-	WORD  $0x4f821020 // fmla v0.4s, v1.4s, v2.s[0]
-	ADD   R1, R0, R0
-	ADD   $16, R2, R2
-	SUBS  $1, R11, R11
-	BNE   position1x1
-	ADD   R3, R0, R0
-	ADD   R7, R2, R2
-	SUBS  $1, R10, R10
-	BNE   row1x1
-	ADD   R6, R0, R0
-	ADD   R8, R2, R2
-	SUBS  $1, R9, R9
-	BNE   image1x1
-	MOVD  sums+16(FP), R0
-	FMOVQ F0, (R0)
+	FMOVQ.P 16(R2), F1
+	FMOVS   (R0), F2
+	WORD    $0x4f821020 // fmla v0.4s, v1.4s, v2.s[0]
+	ADD     R1, R0, R0
+	SUBS    $1, R11, R11
+	BNE     position1x1
+	ADD     R3, R0, R0
+	ADD     R7, R2, R2
+	SUBS    $1, R10, R10
+	BNE     row1x1
+	ADD     R6, R0, R0
+	ADD     R8, R2, R2
+	SUBS    $1, R9, R9
+	BNE     image1x1
+	MOVD    sums+16(FP), R0
+	FMOVQ   F0, (R0)
 	RET
 
 tile2x1:
@@ -28946,8 +27545,7 @@ tile2x1:
 	B     begin2x1
 
 add2x1:
-	FMOVQ (R0), F0
-	FMOVQ 16(R0), F1
+	FLDPQ (R0), (F0, F1)
 
 begin2x1:
 	MOVD x+24(FP), R0
@@ -28973,26 +27571,24 @@ row2x1:
 	MOVD width+104(FP), R11
 
 position2x1:
-	FMOVQ (R2), F2
-	FMOVS (R0), F3
-	WORD  $0x4f831040 // fmla v0.4s, v2.4s, v3.s[0]
-	FMOVS 4(R0), F3
-	WORD  $0x4f831041 // fmla v1.4s, v2.4s, v3.s[0]
-	ADD   R1, R0, R0
-	ADD   $16, R2, R2
-	SUBS  $1, R11, R11
-	BNE   position2x1
-	ADD   R3, R0, R0
-	ADD   R7, R2, R2
-	SUBS  $1, R10, R10
-	BNE   row2x1
-	ADD   R6, R0, R0
-	ADD   R8, R2, R2
-	SUBS  $1, R9, R9
-	BNE   image2x1
-	MOVD  sums+16(FP), R0
-	FMOVQ F0, (R0)
-	FMOVQ F1, 16(R0)
+	FMOVQ.P 16(R2), F2
+	FMOVS   (R0), F3
+	WORD    $0x4f831040 // fmla v0.4s, v2.4s, v3.s[0]
+	FMOVS   4(R0), F3
+	WORD    $0x4f831041 // fmla v1.4s, v2.4s, v3.s[0]
+	ADD     R1, R0, R0
+	SUBS    $1, R11, R11
+	BNE     position2x1
+	ADD     R3, R0, R0
+	ADD     R7, R2, R2
+	SUBS    $1, R10, R10
+	BNE     row2x1
+	ADD     R6, R0, R0
+	ADD     R8, R2, R2
+	SUBS    $1, R9, R9
+	BNE     image2x1
+	MOVD    sums+16(FP), R0
+	FSTPQ   (F0, F1), (R0)
 	RET
 
 tile3x1:
@@ -29006,8 +27602,7 @@ tile3x1:
 	B     begin3x1
 
 add3x1:
-	FMOVQ (R0), F0
-	FMOVQ 16(R0), F1
+	FLDPQ (R0), (F0, F1)
 	FMOVQ 32(R0), F2
 
 begin3x1:
@@ -29034,29 +27629,27 @@ row3x1:
 	MOVD width+104(FP), R11
 
 position3x1:
-	FMOVQ (R2), F3
-	FMOVS (R0), F4
-	WORD  $0x4f841060 // fmla v0.4s, v3.4s, v4.s[0]
-	FMOVS 4(R0), F4
-	WORD  $0x4f841061 // fmla v1.4s, v3.4s, v4.s[0]
-	FMOVS 8(R0), F4
-	WORD  $0x4f841062 // fmla v2.4s, v3.4s, v4.s[0]
-	ADD   R1, R0, R0
-	ADD   $16, R2, R2
-	SUBS  $1, R11, R11
-	BNE   position3x1
-	ADD   R3, R0, R0
-	ADD   R7, R2, R2
-	SUBS  $1, R10, R10
-	BNE   row3x1
-	ADD   R6, R0, R0
-	ADD   R8, R2, R2
-	SUBS  $1, R9, R9
-	BNE   image3x1
-	MOVD  sums+16(FP), R0
-	FMOVQ F0, (R0)
-	FMOVQ F1, 16(R0)
-	FMOVQ F2, 32(R0)
+	FMOVQ.P 16(R2), F3
+	FMOVS   (R0), F4
+	WORD    $0x4f841060 // fmla v0.4s, v3.4s, v4.s[0]
+	FMOVS   4(R0), F4
+	WORD    $0x4f841061 // fmla v1.4s, v3.4s, v4.s[0]
+	FMOVS   8(R0), F4
+	WORD    $0x4f841062 // fmla v2.4s, v3.4s, v4.s[0]
+	ADD     R1, R0, R0
+	SUBS    $1, R11, R11
+	BNE     position3x1
+	ADD     R3, R0, R0
+	ADD     R7, R2, R2
+	SUBS    $1, R10, R10
+	BNE     row3x1
+	ADD     R6, R0, R0
+	ADD     R8, R2, R2
+	SUBS    $1, R9, R9
+	BNE     image3x1
+	MOVD    sums+16(FP), R0
+	FSTPQ   (F0, F1), (R0)
+	FMOVQ   F2, 32(R0)
 	RET
 
 tile4x1:
@@ -29071,10 +27664,8 @@ tile4x1:
 	B     begin4x1
 
 add4x1:
-	FMOVQ (R0), F0
-	FMOVQ 16(R0), F1
-	FMOVQ 32(R0), F2
-	FMOVQ 48(R0), F3
+	FLDPQ (R0), (F0, F1)
+	FLDPQ 32(R0), (F2, F3)
 
 begin4x1:
 	VMOVI $0, V4.B16
@@ -29114,56 +27705,51 @@ row4x1:
 	BLT  few4x1
 
 positions4x1:
-	FMOVQ (R2), F16
-	FMOVQ (R0), F17
-	WORD  $0x4f911200 // fmla v0.4s, v16.4s, v17.s[0]
-	WORD  $0x4fb11201 // fmla v1.4s, v16.4s, v17.s[1]
-	WORD  $0x4f911a02 // fmla v2.4s, v16.4s, v17.s[2]
-	WORD  $0x4fb11a03 // fmla v3.4s, v16.4s, v17.s[3]
-	ADD   R1, R0, R0
-	ADD   $16, R2, R2
-	FMOVQ (R2), F16
-	FMOVQ (R0), F17
-	WORD  $0x4f911204 // fmla v4.4s, v16.4s, v17.s[0]
-	WORD  $0x4fb11205 // fmla v5.4s, v16.4s, v17.s[1]
-	WORD  $0x4f911a06 // fmla v6.4s, v16.4s, v17.s[2]
-	WORD  $0x4fb11a07 // fmla v7.4s, v16.4s, v17.s[3]
-	ADD   R1, R0, R0
-	ADD   $16, R2, R2
-	FMOVQ (R2), F16
-	FMOVQ (R0), F17
-	WORD  $0x4f911208 // fmla v8.4s, v16.4s, v17.s[0]
-	WORD  $0x4fb11209 // fmla v9.4s, v16.4s, v17.s[1]
-	WORD  $0x4f911a0a // fmla v10.4s, v16.4s, v17.s[2]
-	WORD  $0x4fb11a0b // fmla v11.4s, v16.4s, v17.s[3]
-	ADD   R1, R0, R0
-	ADD   $16, R2, R2
-	FMOVQ (R2), F16
-	FMOVQ (R0), F17
-	WORD  $0x4f91120c // fmla v12.4s, v16.4s, v17.s[0]
-	WORD  $0x4fb1120d // fmla v13.4s, v16.4s, v17.s[1]
-	WORD  $0x4f911a0e // fmla v14.4s, v16.4s, v17.s[2]
-	WORD  $0x4fb11a0f // fmla v15.4s, v16.4s, v17.s[3]
-	ADD   R1, R0, R0
-	ADD   $16, R2, R2
-	SUBS  $4, R11, R11
-	BGE   positions4x1
+	FMOVQ.P 16(R2), F16
+	FMOVQ   (R0), F17
+	WORD    $0x4f911200 // fmla v0.4s, v16.4s, v17.s[0]
+	WORD    $0x4fb11201 // fmla v1.4s, v16.4s, v17.s[1]
+	WORD    $0x4f911a02 // fmla v2.4s, v16.4s, v17.s[2]
+	WORD    $0x4fb11a03 // fmla v3.4s, v16.4s, v17.s[3]
+	ADD     R1, R0, R0
+	FMOVQ.P 16(R2), F16
+	FMOVQ   (R0), F17
+	WORD    $0x4f911204 // fmla v4.4s, v16.4s, v17.s[0]
+	WORD    $0x4fb11205 // fmla v5.4s, v16.4s, v17.s[1]
+	WORD    $0x4f911a06 // fmla v6.4s, v16.4s, v17.s[2]
+	WORD    $0x4fb11a07 // fmla v7.4s, v16.4s, v17.s[3]
+	ADD     R1, R0, R0
+	FMOVQ.P 16(R2), F16
+	FMOVQ   (R0), F17
+	WORD    $0x4f911208 // fmla v8.4s, v16.4s, v17.s[0]
+	WORD    $0x4fb11209 // fmla v9.4s, v16.4s, v17.s[1]
+	WORD    $0x4f911a0a // fmla v10.4s, v16.4s, v17.s[2]
+	WORD    $0x4fb11a0b // fmla v11.4s, v16.4s, v17.s[3]
+	ADD     R1, R0, R0
+	FMOVQ.P 16(R2), F16
+	FMOVQ   (R0), F17
+	WORD    $0x4f91120c // fmla v12.4s, v16.4s, v17.s[0]
+	WORD    $0x4fb1120d // fmla v13.4s, v16.4s, v17.s[1]
+	WORD    $0x4f911a0e // fmla v14.4s, v16.4s, v17.s[2]
+	WORD    $0x4fb11a0f // fmla v15.4s, v16.4s, v17.s[3]
+	ADD     R1, R0, R0
+	SUBS    $4, R11, R11
+	BGE     positions4x1
 
 few4x1:
 	ADDS $4, R11, R11
 	BEQ  next4x1
 
 position4x1:
-	FMOVQ (R2), F16
-	FMOVQ (R0), F17
-	WORD  $0x4f911200 // fmla v0.4s, v16.4s, v17.s[0]
-	WORD  $0x4fb11201 // fmla v1.4s, v16.4s, v17.s[1]
-	WORD  $0x4f911a02 // fmla v2.4s, v16.4s, v17.s[2]
-	WORD  $0x4fb11a03 // fmla v3.4s, v16.4s, v17.s[3]
-	ADD   R1, R0, R0
-	ADD   $16, R2, R2
-	SUBS  $1, R11, R11
-	BNE   position4x1
+	FMOVQ.P 16(R2), F16
+	FMOVQ   (R0), F17
+	WORD    $0x4f911200 // fmla v0.4s, v16.4s, v17.s[0]
+	WORD    $0x4fb11201 // fmla v1.4s, v16.4s, v17.s[1]
+	WORD    $0x4f911a02 // fmla v2.4s, v16.4s, v17.s[2]
+	WORD    $0x4fb11a03 // fmla v3.4s, v16.4s, v17.s[3]
+	ADD     R1, R0, R0
+	SUBS    $1, R11, R11
+	BNE     position4x1
 
 next4x1:
 	ADD   R3, R0, R0
@@ -29187,10 +27773,8 @@ next4x1:
 	WORD  $0x4e2ed442 // fadd v2.4s, v2.4s, v14.4s
 	WORD  $0x4e2fd463 // fadd v3.4s, v3.4s, v15.4s
 	MOVD  sums+16(FP), R0
-	FMOVQ F0, (R0)
-	FMOVQ F1, 16(R0)
-	FMOVQ F2, 32(R0)
-	FMOVQ F3, 48(R0)
+	FSTPQ (F0, F1), (R0)
+	FSTPQ (F2, F3), 32(R0)
 	RET
 
 // func depthwiseNEON(positions int, vectors int, y *float32, yStep int, x *float32, xStep int, count int, yNext int, xNext int, ySkip int, xSkip int, taps *int32, n int, w *float32, bias *float32, flags int)
@@ -29242,24 +27826,23 @@ again1:
 	LSL   $2, R6, R6
 
 tap1:
-	MOVW  (R1), R6
-	ADD   R6<<2, R0, R6
-	FMOVQ (R3), F1
-	FMOVQ (R6), F31
-	VFMLA V31.S4, V1.S4, V0.S4
-	ADD   $4, R1, R1
-	ADD   $16, R3, R3
-	SUBS  $1, R2, R2
-	BNE   tap1
-	MOVD  flags+120(FP), R0
-	MOVD  y+16(FP), R1
-	MOVD  yStep+24(FP), R2
-	LSL   $2, R2, R2
-	TST   $1, R0
-	BEQ   written1
-	FMOVQ (R1), F31
-	WORD  $0x4e3fd400 // fadd v0.4s, v0.4s, v31.4s
-	MOVD  y+16(FP), R1
+	MOVW    (R1), R6
+	ADD     R6<<2, R0, R6
+	FMOVQ.P 16(R3), F1
+	FMOVQ   (R6), F31
+	VFMLA   V31.S4, V1.S4, V0.S4
+	ADD     $4, R1, R1
+	SUBS    $1, R2, R2
+	BNE     tap1
+	MOVD    flags+120(FP), R0
+	MOVD    y+16(FP), R1
+	MOVD    yStep+24(FP), R2
+	LSL     $2, R2, R2
+	TST     $1, R0
+	BEQ     written1
+	FMOVQ   (R1), F31
+	WORD    $0x4e3fd400 // fadd v0.4s, v0.4s, v31.4s
+	MOVD    y+16(FP), R1
 
 written1:
 	TST   $2, R0
@@ -29330,29 +27913,28 @@ again2:
 	LSL   $2, R6, R6
 
 tap2:
-	MOVW  (R1), R7
-	ADD   R7<<2, R0, R7
-	FMOVQ (R3), F2
-	FMOVQ (R7), F31
-	VFMLA V31.S4, V2.S4, V0.S4
-	WORD  $0x3ce668ff // ldr q31, [x7, x6]
-	VFMLA V31.S4, V2.S4, V1.S4
-	ADD   $4, R1, R1
-	ADD   $16, R3, R3
-	SUBS  $1, R2, R2
-	BNE   tap2
-	MOVD  flags+120(FP), R0
-	MOVD  y+16(FP), R1
-	MOVD  yStep+24(FP), R2
-	LSL   $2, R2, R2
-	TST   $1, R0
-	BEQ   written2
-	FMOVQ (R1), F31
-	WORD  $0x4e3fd400 // fadd v0.4s, v0.4s, v31.4s
-	ADD   R2, R1, R1
-	FMOVQ (R1), F31
-	WORD  $0x4e3fd421 // fadd v1.4s, v1.4s, v31.4s
-	MOVD  y+16(FP), R1
+	MOVW    (R1), R7
+	ADD     R7<<2, R0, R7
+	FMOVQ.P 16(R3), F2
+	FMOVQ   (R7), F31
+	VFMLA   V31.S4, V2.S4, V0.S4
+	WORD    $0x3ce668ff // ldr q31, [x7, x6]
+	VFMLA   V31.S4, V2.S4, V1.S4
+	ADD     $4, R1, R1
+	SUBS    $1, R2, R2
+	BNE     tap2
+	MOVD    flags+120(FP), R0
+	MOVD    y+16(FP), R1
+	MOVD    yStep+24(FP), R2
+	LSL     $2, R2, R2
+	TST     $1, R0
+	BEQ     written2
+	FMOVQ   (R1), F31
+	WORD    $0x4e3fd400 // fadd v0.4s, v0.4s, v31.4s
+	ADD     R2, R1, R1
+	FMOVQ   (R1), F31
+	WORD    $0x4e3fd421 // fadd v1.4s, v1.4s, v31.4s
+	MOVD    y+16(FP), R1
 
 written2:
 	TST   $2, R0
@@ -29429,34 +28011,33 @@ again3:
 	ADD   R6, R6, R7
 
 tap3:
-	MOVW  (R1), R8
-	ADD   R8<<2, R0, R8
-	FMOVQ (R3), F3
-	FMOVQ (R8), F31
-	VFMLA V31.S4, V3.S4, V0.S4
-	WORD  $0x3ce6691f // ldr q31, [x8, x6]
-	VFMLA V31.S4, V3.S4, V1.S4
-	WORD  $0x3ce7691f // ldr q31, [x8, x7]
-	VFMLA V31.S4, V3.S4, V2.S4
-	ADD   $4, R1, R1
-	ADD   $16, R3, R3
-	SUBS  $1, R2, R2
-	BNE   tap3
-	MOVD  flags+120(FP), R0
-	MOVD  y+16(FP), R1
-	MOVD  yStep+24(FP), R2
-	LSL   $2, R2, R2
-	TST   $1, R0
-	BEQ   written3
-	FMOVQ (R1), F31
-	WORD  $0x4e3fd400 // fadd v0.4s, v0.4s, v31.4s
-	ADD   R2, R1, R1
-	FMOVQ (R1), F31
-	WORD  $0x4e3fd421 // fadd v1.4s, v1.4s, v31.4s
-	ADD   R2, R1, R1
-	FMOVQ (R1), F31
-	WORD  $0x4e3fd442 // fadd v2.4s, v2.4s, v31.4s
-	MOVD  y+16(FP), R1
+	MOVW    (R1), R8
+	ADD     R8<<2, R0, R8
+	FMOVQ.P 16(R3), F3
+	FMOVQ   (R8), F31
+	VFMLA   V31.S4, V3.S4, V0.S4
+	WORD    $0x3ce6691f // ldr q31, [x8, x6]
+	VFMLA   V31.S4, V3.S4, V1.S4
+	WORD    $0x3ce7691f // ldr q31, [x8, x7]
+	VFMLA   V31.S4, V3.S4, V2.S4
+	ADD     $4, R1, R1
+	SUBS    $1, R2, R2
+	BNE     tap3
+	MOVD    flags+120(FP), R0
+	MOVD    y+16(FP), R1
+	MOVD    yStep+24(FP), R2
+	LSL     $2, R2, R2
+	TST     $1, R0
+	BEQ     written3
+	FMOVQ   (R1), F31
+	WORD    $0x4e3fd400 // fadd v0.4s, v0.4s, v31.4s
+	ADD     R2, R1, R1
+	FMOVQ   (R1), F31
+	WORD    $0x4e3fd421 // fadd v1.4s, v1.4s, v31.4s
+	ADD     R2, R1, R1
+	FMOVQ   (R1), F31
+	WORD    $0x4e3fd442 // fadd v2.4s, v2.4s, v31.4s
+	MOVD    y+16(FP), R1
 
 written3:
 	TST   $2, R0
@@ -29539,39 +28120,38 @@ again4:
 	ADD   R6<<1, R6, R8
 
 tap4:
-	MOVW  (R1), R9
-	ADD   R9<<2, R0, R9
-	FMOVQ (R3), F4
-	FMOVQ (R9), F31
-	VFMLA V31.S4, V4.S4, V0.S4
-	WORD  $0x3ce6693f // ldr q31, [x9, x6]
-	VFMLA V31.S4, V4.S4, V1.S4
-	WORD  $0x3ce7693f // ldr q31, [x9, x7]
-	VFMLA V31.S4, V4.S4, V2.S4
-	WORD  $0x3ce8693f // ldr q31, [x9, x8]
-	VFMLA V31.S4, V4.S4, V3.S4
-	ADD   $4, R1, R1
-	ADD   $16, R3, R3
-	SUBS  $1, R2, R2
-	BNE   tap4
-	MOVD  flags+120(FP), R0
-	MOVD  y+16(FP), R1
-	MOVD  yStep+24(FP), R2
-	LSL   $2, R2, R2
-	TST   $1, R0
-	BEQ   written4
-	FMOVQ (R1), F31
-	WORD  $0x4e3fd400 // fadd v0.4s, v0.4s, v31.4s
-	ADD   R2, R1, R1
-	FMOVQ (R1), F31
-	WORD  $0x4e3fd421 // fadd v1.4s, v1.4s, v31.4s
-	ADD   R2, R1, R1
-	FMOVQ (R1), F31
-	WORD  $0x4e3fd442 // fadd v2.4s, v2.4s, v31.4s
-	ADD   R2, R1, R1
-	FMOVQ (R1), F31
-	WORD  $0x4e3fd463 // fadd v3.4s, v3.4s, v31.4s
-	MOVD  y+16(FP), R1
+	MOVW    (R1), R9
+	ADD     R9<<2, R0, R9
+	FMOVQ.P 16(R3), F4
+	FMOVQ   (R9), F31
+	VFMLA   V31.S4, V4.S4, V0.S4
+	WORD    $0x3ce6693f // ldr q31, [x9, x6]
+	VFMLA   V31.S4, V4.S4, V1.S4
+	WORD    $0x3ce7693f // ldr q31, [x9, x7]
+	VFMLA   V31.S4, V4.S4, V2.S4
+	WORD    $0x3ce8693f // ldr q31, [x9, x8]
+	VFMLA   V31.S4, V4.S4, V3.S4
+	ADD     $4, R1, R1
+	SUBS    $1, R2, R2
+	BNE     tap4
+	MOVD    flags+120(FP), R0
+	MOVD    y+16(FP), R1
+	MOVD    yStep+24(FP), R2
+	LSL     $2, R2, R2
+	TST     $1, R0
+	BEQ     written4
+	FMOVQ   (R1), F31
+	WORD    $0x4e3fd400 // fadd v0.4s, v0.4s, v31.4s
+	ADD     R2, R1, R1
+	FMOVQ   (R1), F31
+	WORD    $0x4e3fd421 // fadd v1.4s, v1.4s, v31.4s
+	ADD     R2, R1, R1
+	FMOVQ   (R1), F31
+	WORD    $0x4e3fd442 // fadd v2.4s, v2.4s, v31.4s
+	ADD     R2, R1, R1
+	FMOVQ   (R1), F31
+	WORD    $0x4e3fd463 // fadd v3.4s, v3.4s, v31.4s
+	MOVD    y+16(FP), R1
 
 written4:
 	TST   $2, R0
@@ -29660,45 +28240,44 @@ again5:
 	ADD   R6<<2, R0, R9
 
 tap5:
-	MOVW  (R1), R10
-	ADD   R10<<2, R0, R10
-	ADD   R6<<2, R10, R9
-	FMOVQ (R3), F5
-	FMOVQ (R10), F31
-	VFMLA V31.S4, V5.S4, V0.S4
-	WORD  $0x3ce6695f // ldr q31, [x10, x6]
-	VFMLA V31.S4, V5.S4, V1.S4
-	WORD  $0x3ce7695f // ldr q31, [x10, x7]
-	VFMLA V31.S4, V5.S4, V2.S4
-	WORD  $0x3ce8695f // ldr q31, [x10, x8]
-	VFMLA V31.S4, V5.S4, V3.S4
-	FMOVQ (R9), F31
-	VFMLA V31.S4, V5.S4, V4.S4
-	ADD   $4, R1, R1
-	ADD   $16, R3, R3
-	SUBS  $1, R2, R2
-	BNE   tap5
-	MOVD  flags+120(FP), R0
-	MOVD  y+16(FP), R1
-	MOVD  yStep+24(FP), R2
-	LSL   $2, R2, R2
-	TST   $1, R0
-	BEQ   written5
-	FMOVQ (R1), F31
-	WORD  $0x4e3fd400 // fadd v0.4s, v0.4s, v31.4s
-	ADD   R2, R1, R1
-	FMOVQ (R1), F31
-	WORD  $0x4e3fd421 // fadd v1.4s, v1.4s, v31.4s
-	ADD   R2, R1, R1
-	FMOVQ (R1), F31
-	WORD  $0x4e3fd442 // fadd v2.4s, v2.4s, v31.4s
-	ADD   R2, R1, R1
-	FMOVQ (R1), F31
-	WORD  $0x4e3fd463 // fadd v3.4s, v3.4s, v31.4s
-	ADD   R2, R1, R1
-	FMOVQ (R1), F31
-	WORD  $0x4e3fd484 // fadd v4.4s, v4.4s, v31.4s
-	MOVD  y+16(FP), R1
+	MOVW    (R1), R10
+	ADD     R10<<2, R0, R10
+	ADD     R6<<2, R10, R9
+	FMOVQ.P 16(R3), F5
+	FMOVQ   (R10), F31
+	VFMLA   V31.S4, V5.S4, V0.S4
+	WORD    $0x3ce6695f // ldr q31, [x10, x6]
+	VFMLA   V31.S4, V5.S4, V1.S4
+	WORD    $0x3ce7695f // ldr q31, [x10, x7]
+	VFMLA   V31.S4, V5.S4, V2.S4
+	WORD    $0x3ce8695f // ldr q31, [x10, x8]
+	VFMLA   V31.S4, V5.S4, V3.S4
+	FMOVQ   (R9), F31
+	VFMLA   V31.S4, V5.S4, V4.S4
+	ADD     $4, R1, R1
+	SUBS    $1, R2, R2
+	BNE     tap5
+	MOVD    flags+120(FP), R0
+	MOVD    y+16(FP), R1
+	MOVD    yStep+24(FP), R2
+	LSL     $2, R2, R2
+	TST     $1, R0
+	BEQ     written5
+	FMOVQ   (R1), F31
+	WORD    $0x4e3fd400 // fadd v0.4s, v0.4s, v31.4s
+	ADD     R2, R1, R1
+	FMOVQ   (R1), F31
+	WORD    $0x4e3fd421 // fadd v1.4s, v1.4s, v31.4s
+	ADD     R2, R1, R1
+	FMOVQ   (R1), F31
+	WORD    $0x4e3fd442 // fadd v2.4s, v2.4s, v31.4s
+	ADD     R2, R1, R1
+	FMOVQ   (R1), F31
+	WORD    $0x4e3fd463 // fadd v3.4s, v3.4s, v31.4s
+	ADD     R2, R1, R1
+	FMOVQ   (R1), F31
+	WORD    $0x4e3fd484 // fadd v4.4s, v4.4s, v31.4s
+	MOVD    y+16(FP), R1
 
 written5:
 	TST   $2, R0
@@ -29792,50 +28371,49 @@ again6:
 	ADD   R6<<2, R0, R9
 
 tap6:
-	MOVW  (R1), R10
-	ADD   R10<<2, R0, R10
-	ADD   R6<<2, R10, R9
-	FMOVQ (R3), F6
-	FMOVQ (R10), F31
-	VFMLA V31.S4, V6.S4, V0.S4
-	WORD  $0x3ce6695f // ldr q31, [x10, x6]
-	VFMLA V31.S4, V6.S4, V1.S4
-	WORD  $0x3ce7695f // ldr q31, [x10, x7]
-	VFMLA V31.S4, V6.S4, V2.S4
-	WORD  $0x3ce8695f // ldr q31, [x10, x8]
-	VFMLA V31.S4, V6.S4, V3.S4
-	FMOVQ (R9), F31
-	VFMLA V31.S4, V6.S4, V4.S4
-	WORD  $0x3ce6693f // ldr q31, [x9, x6]
-	VFMLA V31.S4, V6.S4, V5.S4
-	ADD   $4, R1, R1
-	ADD   $16, R3, R3
-	SUBS  $1, R2, R2
-	BNE   tap6
-	MOVD  flags+120(FP), R0
-	MOVD  y+16(FP), R1
-	MOVD  yStep+24(FP), R2
-	LSL   $2, R2, R2
-	TST   $1, R0
-	BEQ   written6
-	FMOVQ (R1), F31
-	WORD  $0x4e3fd400 // fadd v0.4s, v0.4s, v31.4s
-	ADD   R2, R1, R1
-	FMOVQ (R1), F31
-	WORD  $0x4e3fd421 // fadd v1.4s, v1.4s, v31.4s
-	ADD   R2, R1, R1
-	FMOVQ (R1), F31
-	WORD  $0x4e3fd442 // fadd v2.4s, v2.4s, v31.4s
-	ADD   R2, R1, R1
-	FMOVQ (R1), F31
-	WORD  $0x4e3fd463 // fadd v3.4s, v3.4s, v31.4s
-	ADD   R2, R1, R1
-	FMOVQ (R1), F31
-	WORD  $0x4e3fd484 // fadd v4.4s, v4.4s, v31.4s
-	ADD   R2, R1, R1
-	FMOVQ (R1), F31
-	WORD  $0x4e3fd4a5 // fadd v5.4s, v5.4s, v31.4s
-	MOVD  y+16(FP), R1
+	MOVW    (R1), R10
+	ADD     R10<<2, R0, R10
+	ADD     R6<<2, R10, R9
+	FMOVQ.P 16(R3), F6
+	FMOVQ   (R10), F31
+	VFMLA   V31.S4, V6.S4, V0.S4
+	WORD    $0x3ce6695f // ldr q31, [x10, x6]
+	VFMLA   V31.S4, V6.S4, V1.S4
+	WORD    $0x3ce7695f // ldr q31, [x10, x7]
+	VFMLA   V31.S4, V6.S4, V2.S4
+	WORD    $0x3ce8695f // ldr q31, [x10, x8]
+	VFMLA   V31.S4, V6.S4, V3.S4
+	FMOVQ   (R9), F31
+	VFMLA   V31.S4, V6.S4, V4.S4
+	WORD    $0x3ce6693f // ldr q31, [x9, x6]
+	VFMLA   V31.S4, V6.S4, V5.S4
+	ADD     $4, R1, R1
+	SUBS    $1, R2, R2
+	BNE     tap6
+	MOVD    flags+120(FP), R0
+	MOVD    y+16(FP), R1
+	MOVD    yStep+24(FP), R2
+	LSL     $2, R2, R2
+	TST     $1, R0
+	BEQ     written6
+	FMOVQ   (R1), F31
+	WORD    $0x4e3fd400 // fadd v0.4s, v0.4s, v31.4s
+	ADD     R2, R1, R1
+	FMOVQ   (R1), F31
+	WORD    $0x4e3fd421 // fadd v1.4s, v1.4s, v31.4s
+	ADD     R2, R1, R1
+	FMOVQ   (R1), F31
+	WORD    $0x4e3fd442 // fadd v2.4s, v2.4s, v31.4s
+	ADD     R2, R1, R1
+	FMOVQ   (R1), F31
+	WORD    $0x4e3fd463 // fadd v3.4s, v3.4s, v31.4s
+	ADD     R2, R1, R1
+	FMOVQ   (R1), F31
+	WORD    $0x4e3fd484 // fadd v4.4s, v4.4s, v31.4s
+	ADD     R2, R1, R1
+	FMOVQ   (R1), F31
+	WORD    $0x4e3fd4a5 // fadd v5.4s, v5.4s, v31.4s
+	MOVD    y+16(FP), R1
 
 written6:
 	TST   $2, R0
@@ -29934,55 +28512,54 @@ again7:
 	ADD   R6<<2, R0, R9
 
 tap7:
-	MOVW  (R1), R10
-	ADD   R10<<2, R0, R10
-	ADD   R6<<2, R10, R9
-	FMOVQ (R3), F7
-	FMOVQ (R10), F31
-	VFMLA V31.S4, V7.S4, V0.S4
-	WORD  $0x3ce6695f // ldr q31, [x10, x6]
-	VFMLA V31.S4, V7.S4, V1.S4
-	WORD  $0x3ce7695f // ldr q31, [x10, x7]
-	VFMLA V31.S4, V7.S4, V2.S4
-	WORD  $0x3ce8695f // ldr q31, [x10, x8]
-	VFMLA V31.S4, V7.S4, V3.S4
-	FMOVQ (R9), F31
-	VFMLA V31.S4, V7.S4, V4.S4
-	WORD  $0x3ce6693f // ldr q31, [x9, x6]
-	VFMLA V31.S4, V7.S4, V5.S4
-	WORD  $0x3ce7693f // ldr q31, [x9, x7]
-	VFMLA V31.S4, V7.S4, V6.S4
-	ADD   $4, R1, R1
-	ADD   $16, R3, R3
-	SUBS  $1, R2, R2
-	BNE   tap7
-	MOVD  flags+120(FP), R0
-	MOVD  y+16(FP), R1
-	MOVD  yStep+24(FP), R2
-	LSL   $2, R2, R2
-	TST   $1, R0
-	BEQ   written7
-	FMOVQ (R1), F31
-	WORD  $0x4e3fd400 // fadd v0.4s, v0.4s, v31.4s
-	ADD   R2, R1, R1
-	FMOVQ (R1), F31
-	WORD  $0x4e3fd421 // fadd v1.4s, v1.4s, v31.4s
-	ADD   R2, R1, R1
-	FMOVQ (R1), F31
-	WORD  $0x4e3fd442 // fadd v2.4s, v2.4s, v31.4s
-	ADD   R2, R1, R1
-	FMOVQ (R1), F31
-	WORD  $0x4e3fd463 // fadd v3.4s, v3.4s, v31.4s
-	ADD   R2, R1, R1
-	FMOVQ (R1), F31
-	WORD  $0x4e3fd484 // fadd v4.4s, v4.4s, v31.4s
-	ADD   R2, R1, R1
-	FMOVQ (R1), F31
-	WORD  $0x4e3fd4a5 // fadd v5.4s, v5.4s, v31.4s
-	ADD   R2, R1, R1
-	FMOVQ (R1), F31
-	WORD  $0x4e3fd4c6 // fadd v6.4s, v6.4s, v31.4s
-	MOVD  y+16(FP), R1
+	MOVW    (R1), R10
+	ADD     R10<<2, R0, R10
+	ADD     R6<<2, R10, R9
+	FMOVQ.P 16(R3), F7
+	FMOVQ   (R10), F31
+	VFMLA   V31.S4, V7.S4, V0.S4
+	WORD    $0x3ce6695f // ldr q31, [x10, x6]
+	VFMLA   V31.S4, V7.S4, V1.S4
+	WORD    $0x3ce7695f // ldr q31, [x10, x7]
+	VFMLA   V31.S4, V7.S4, V2.S4
+	WORD    $0x3ce8695f // ldr q31, [x10, x8]
+	VFMLA   V31.S4, V7.S4, V3.S4
+	FMOVQ   (R9), F31
+	VFMLA   V31.S4, V7.S4, V4.S4
+	WORD    $0x3ce6693f // ldr q31, [x9, x6]
+	VFMLA   V31.S4, V7.S4, V5.S4
+	WORD    $0x3ce7693f // ldr q31, [x9, x7]
+	VFMLA   V31.S4, V7.S4, V6.S4
+	ADD     $4, R1, R1
+	SUBS    $1, R2, R2
+	BNE     tap7
+	MOVD    flags+120(FP), R0
+	MOVD    y+16(FP), R1
+	MOVD    yStep+24(FP), R2
+	LSL     $2, R2, R2
+	TST     $1, R0
+	BEQ     written7
+	FMOVQ   (R1), F31
+	WORD    $0x4e3fd400 // fadd v0.4s, v0.4s, v31.4s
+	ADD     R2, R1, R1
+	FMOVQ   (R1), F31
+	WORD    $0x4e3fd421 // fadd v1.4s, v1.4s, v31.4s
+	ADD     R2, R1, R1
+	FMOVQ   (R1), F31
+	WORD    $0x4e3fd442 // fadd v2.4s, v2.4s, v31.4s
+	ADD     R2, R1, R1
+	FMOVQ   (R1), F31
+	WORD    $0x4e3fd463 // fadd v3.4s, v3.4s, v31.4s
+	ADD     R2, R1, R1
+	FMOVQ   (R1), F31
+	WORD    $0x4e3fd484 // fadd v4.4s, v4.4s, v31.4s
+	ADD     R2, R1, R1
+	FMOVQ   (R1), F31
+	WORD    $0x4e3fd4a5 // fadd v5.4s, v5.4s, v31.4s
+	ADD     R2, R1, R1
+	FMOVQ   (R1), F31
+	WORD    $0x4e3fd4c6 // fadd v6.4s, v6.4s, v31.4s
+	MOVD    y+16(FP), R1
 
 written7:
 	TST   $2, R0
@@ -30086,60 +28663,59 @@ again8:
 	ADD   R6<<2, R0, R9
 
 tap8:
-	MOVW  (R1), R10
-	ADD   R10<<2, R0, R10
-	ADD   R6<<2, R10, R9
-	FMOVQ (R3), F8
-	FMOVQ (R10), F31
-	VFMLA V31.S4, V8.S4, V0.S4
-	WORD  $0x3ce6695f // ldr q31, [x10, x6]
-	VFMLA V31.S4, V8.S4, V1.S4
-	WORD  $0x3ce7695f // ldr q31, [x10, x7]
-	VFMLA V31.S4, V8.S4, V2.S4
-	WORD  $0x3ce8695f // ldr q31, [x10, x8]
-	VFMLA V31.S4, V8.S4, V3.S4
-	FMOVQ (R9), F31
-	VFMLA V31.S4, V8.S4, V4.S4
-	WORD  $0x3ce6693f // ldr q31, [x9, x6]
-	VFMLA V31.S4, V8.S4, V5.S4
-	WORD  $0x3ce7693f // ldr q31, [x9, x7]
-	VFMLA V31.S4, V8.S4, V6.S4
-	WORD  $0x3ce8693f // ldr q31, [x9, x8]
-	VFMLA V31.S4, V8.S4, V7.S4
-	ADD   $4, R1, R1
-	ADD   $16, R3, R3
-	SUBS  $1, R2, R2
-	BNE   tap8
-	MOVD  flags+120(FP), R0
-	MOVD  y+16(FP), R1
-	MOVD  yStep+24(FP), R2
-	LSL   $2, R2, R2
-	TST   $1, R0
-	BEQ   written8
-	FMOVQ (R1), F31
-	WORD  $0x4e3fd400 // fadd v0.4s, v0.4s, v31.4s
-	ADD   R2, R1, R1
-	FMOVQ (R1), F31
-	WORD  $0x4e3fd421 // fadd v1.4s, v1.4s, v31.4s
-	ADD   R2, R1, R1
-	FMOVQ (R1), F31
-	WORD  $0x4e3fd442 // fadd v2.4s, v2.4s, v31.4s
-	ADD   R2, R1, R1
-	FMOVQ (R1), F31
-	WORD  $0x4e3fd463 // fadd v3.4s, v3.4s, v31.4s
-	ADD   R2, R1, R1
-	FMOVQ (R1), F31
-	WORD  $0x4e3fd484 // fadd v4.4s, v4.4s, v31.4s
-	ADD   R2, R1, R1
-	FMOVQ (R1), F31
-	WORD  $0x4e3fd4a5 // fadd v5.4s, v5.4s, v31.4s
-	ADD   R2, R1, R1
-	FMOVQ (R1), F31
-	WORD  $0x4e3fd4c6 // fadd v6.4s, v6.4s, v31.4s
-	ADD   R2, R1, R1
-	FMOVQ (R1), F31
-	WORD  $0x4e3fd4e7 // fadd v7.4s, v7.4s, v31.4s
-	MOVD  y+16(FP), R1
+	MOVW    (R1), R10
+	ADD     R10<<2, R0, R10
+	ADD     R6<<2, R10, R9
+	FMOVQ.P 16(R3), F8
+	FMOVQ   (R10), F31
+	VFMLA   V31.S4, V8.S4, V0.S4
+	WORD    $0x3ce6695f // ldr q31, [x10, x6]
+	VFMLA   V31.S4, V8.S4, V1.S4
+	WORD    $0x3ce7695f // ldr q31, [x10, x7]
+	VFMLA   V31.S4, V8.S4, V2.S4
+	WORD    $0x3ce8695f // ldr q31, [x10, x8]
+	VFMLA   V31.S4, V8.S4, V3.S4
+	FMOVQ   (R9), F31
+	VFMLA   V31.S4, V8.S4, V4.S4
+	WORD    $0x3ce6693f // ldr q31, [x9, x6]
+	VFMLA   V31.S4, V8.S4, V5.S4
+	WORD    $0x3ce7693f // ldr q31, [x9, x7]
+	VFMLA   V31.S4, V8.S4, V6.S4
+	WORD    $0x3ce8693f // ldr q31, [x9, x8]
+	VFMLA   V31.S4, V8.S4, V7.S4
+	ADD     $4, R1, R1
+	SUBS    $1, R2, R2
+	BNE     tap8
+	MOVD    flags+120(FP), R0
+	MOVD    y+16(FP), R1
+	MOVD    yStep+24(FP), R2
+	LSL     $2, R2, R2
+	TST     $1, R0
+	BEQ     written8
+	FMOVQ   (R1), F31
+	WORD    $0x4e3fd400 // fadd v0.4s, v0.4s, v31.4s
+	ADD     R2, R1, R1
+	FMOVQ   (R1), F31
+	WORD    $0x4e3fd421 // fadd v1.4s, v1.4s, v31.4s
+	ADD     R2, R1, R1
+	FMOVQ   (R1), F31
+	WORD    $0x4e3fd442 // fadd v2.4s, v2.4s, v31.4s
+	ADD     R2, R1, R1
+	FMOVQ   (R1), F31
+	WORD    $0x4e3fd463 // fadd v3.4s, v3.4s, v31.4s
+	ADD     R2, R1, R1
+	FMOVQ   (R1), F31
+	WORD    $0x4e3fd484 // fadd v4.4s, v4.4s, v31.4s
+	ADD     R2, R1, R1
+	FMOVQ   (R1), F31
+	WORD    $0x4e3fd4a5 // fadd v5.4s, v5.4s, v31.4s
+	ADD     R2, R1, R1
+	FMOVQ   (R1), F31
+	WORD    $0x4e3fd4c6 // fadd v6.4s, v6.4s, v31.4s
+	ADD     R2, R1, R1
+	FMOVQ   (R1), F31
+	WORD    $0x4e3fd4e7 // fadd v7.4s, v7.4s, v31.4s
+	MOVD    y+16(FP), R1
 
 written8:
 	TST   $2, R0
@@ -30249,66 +28825,65 @@ again9:
 	ADD   R6<<2, R9, R10
 
 tap9:
-	MOVW  (R1), R11
-	ADD   R11<<2, R0, R11
-	ADD   R6<<2, R11, R9
-	ADD   R6<<2, R9, R10
-	FMOVQ (R3), F9
-	FMOVQ (R11), F31
-	VFMLA V31.S4, V9.S4, V0.S4
-	WORD  $0x3ce6697f // ldr q31, [x11, x6]
-	VFMLA V31.S4, V9.S4, V1.S4
-	WORD  $0x3ce7697f // ldr q31, [x11, x7]
-	VFMLA V31.S4, V9.S4, V2.S4
-	WORD  $0x3ce8697f // ldr q31, [x11, x8]
-	VFMLA V31.S4, V9.S4, V3.S4
-	FMOVQ (R9), F31
-	VFMLA V31.S4, V9.S4, V4.S4
-	WORD  $0x3ce6693f // ldr q31, [x9, x6]
-	VFMLA V31.S4, V9.S4, V5.S4
-	WORD  $0x3ce7693f // ldr q31, [x9, x7]
-	VFMLA V31.S4, V9.S4, V6.S4
-	WORD  $0x3ce8693f // ldr q31, [x9, x8]
-	VFMLA V31.S4, V9.S4, V7.S4
-	FMOVQ (R10), F31
-	VFMLA V31.S4, V9.S4, V8.S4
-	ADD   $4, R1, R1
-	ADD   $16, R3, R3
-	SUBS  $1, R2, R2
-	BNE   tap9
-	MOVD  flags+120(FP), R0
-	MOVD  y+16(FP), R1
-	MOVD  yStep+24(FP), R2
-	LSL   $2, R2, R2
-	TST   $1, R0
-	BEQ   written9
-	FMOVQ (R1), F31
-	WORD  $0x4e3fd400 // fadd v0.4s, v0.4s, v31.4s
-	ADD   R2, R1, R1
-	FMOVQ (R1), F31
-	WORD  $0x4e3fd421 // fadd v1.4s, v1.4s, v31.4s
-	ADD   R2, R1, R1
-	FMOVQ (R1), F31
-	WORD  $0x4e3fd442 // fadd v2.4s, v2.4s, v31.4s
-	ADD   R2, R1, R1
-	FMOVQ (R1), F31
-	WORD  $0x4e3fd463 // fadd v3.4s, v3.4s, v31.4s
-	ADD   R2, R1, R1
-	FMOVQ (R1), F31
-	WORD  $0x4e3fd484 // fadd v4.4s, v4.4s, v31.4s
-	ADD   R2, R1, R1
-	FMOVQ (R1), F31
-	WORD  $0x4e3fd4a5 // fadd v5.4s, v5.4s, v31.4s
-	ADD   R2, R1, R1
-	FMOVQ (R1), F31
-	WORD  $0x4e3fd4c6 // fadd v6.4s, v6.4s, v31.4s
-	ADD   R2, R1, R1
-	FMOVQ (R1), F31
-	WORD  $0x4e3fd4e7 // fadd v7.4s, v7.4s, v31.4s
-	ADD   R2, R1, R1
-	FMOVQ (R1), F31
-	WORD  $0x4e3fd508 // fadd v8.4s, v8.4s, v31.4s
-	MOVD  y+16(FP), R1
+	MOVW    (R1), R11
+	ADD     R11<<2, R0, R11
+	ADD     R6<<2, R11, R9
+	ADD     R6<<2, R9, R10
+	FMOVQ.P 16(R3), F9
+	FMOVQ   (R11), F31
+	VFMLA   V31.S4, V9.S4, V0.S4
+	WORD    $0x3ce6697f // ldr q31, [x11, x6]
+	VFMLA   V31.S4, V9.S4, V1.S4
+	WORD    $0x3ce7697f // ldr q31, [x11, x7]
+	VFMLA   V31.S4, V9.S4, V2.S4
+	WORD    $0x3ce8697f // ldr q31, [x11, x8]
+	VFMLA   V31.S4, V9.S4, V3.S4
+	FMOVQ   (R9), F31
+	VFMLA   V31.S4, V9.S4, V4.S4
+	WORD    $0x3ce6693f // ldr q31, [x9, x6]
+	VFMLA   V31.S4, V9.S4, V5.S4
+	WORD    $0x3ce7693f // ldr q31, [x9, x7]
+	VFMLA   V31.S4, V9.S4, V6.S4
+	WORD    $0x3ce8693f // ldr q31, [x9, x8]
+	VFMLA   V31.S4, V9.S4, V7.S4
+	FMOVQ   (R10), F31
+	VFMLA   V31.S4, V9.S4, V8.S4
+	ADD     $4, R1, R1
+	SUBS    $1, R2, R2
+	BNE     tap9
+	MOVD    flags+120(FP), R0
+	MOVD    y+16(FP), R1
+	MOVD    yStep+24(FP), R2
+	LSL     $2, R2, R2
+	TST     $1, R0
+	BEQ     written9
+	FMOVQ   (R1), F31
+	WORD    $0x4e3fd400 // fadd v0.4s, v0.4s, v31.4s
+	ADD     R2, R1, R1
+	FMOVQ   (R1), F31
+	WORD    $0x4e3fd421 // fadd v1.4s, v1.4s, v31.4s
+	ADD     R2, R1, R1
+	FMOVQ   (R1), F31
+	WORD    $0x4e3fd442 // fadd v2.4s, v2.4s, v31.4s
+	ADD     R2, R1, R1
+	FMOVQ   (R1), F31
+	WORD    $0x4e3fd463 // fadd v3.4s, v3.4s, v31.4s
+	ADD     R2, R1, R1
+	FMOVQ   (R1), F31
+	WORD    $0x4e3fd484 // fadd v4.4s, v4.4s, v31.4s
+	ADD     R2, R1, R1
+	FMOVQ   (R1), F31
+	WORD    $0x4e3fd4a5 // fadd v5.4s, v5.4s, v31.4s
+	ADD     R2, R1, R1
+	FMOVQ   (R1), F31
+	WORD    $0x4e3fd4c6 // fadd v6.4s, v6.4s, v31.4s
+	ADD     R2, R1, R1
+	FMOVQ   (R1), F31
+	WORD    $0x4e3fd4e7 // fadd v7.4s, v7.4s, v31.4s
+	ADD     R2, R1, R1
+	FMOVQ   (R1), F31
+	WORD    $0x4e3fd508 // fadd v8.4s, v8.4s, v31.4s
+	MOVD    y+16(FP), R1
 
 written9:
 	TST   $2, R0
@@ -30423,71 +28998,70 @@ again10:
 	ADD   R6<<2, R9, R10
 
 tap10:
-	MOVW  (R1), R11
-	ADD   R11<<2, R0, R11
-	ADD   R6<<2, R11, R9
-	ADD   R6<<2, R9, R10
-	FMOVQ (R3), F10
-	FMOVQ (R11), F31
-	VFMLA V31.S4, V10.S4, V0.S4
-	WORD  $0x3ce6697f // ldr q31, [x11, x6]
-	VFMLA V31.S4, V10.S4, V1.S4
-	WORD  $0x3ce7697f // ldr q31, [x11, x7]
-	VFMLA V31.S4, V10.S4, V2.S4
-	WORD  $0x3ce8697f // ldr q31, [x11, x8]
-	VFMLA V31.S4, V10.S4, V3.S4
-	FMOVQ (R9), F31
-	VFMLA V31.S4, V10.S4, V4.S4
-	WORD  $0x3ce6693f // ldr q31, [x9, x6]
-	VFMLA V31.S4, V10.S4, V5.S4
-	WORD  $0x3ce7693f // ldr q31, [x9, x7]
-	VFMLA V31.S4, V10.S4, V6.S4
-	WORD  $0x3ce8693f // ldr q31, [x9, x8]
-	VFMLA V31.S4, V10.S4, V7.S4
-	FMOVQ (R10), F31
-	VFMLA V31.S4, V10.S4, V8.S4
-	WORD  $0x3ce6695f // ldr q31, [x10, x6]
-	VFMLA V31.S4, V10.S4, V9.S4
-	ADD   $4, R1, R1
-	ADD   $16, R3, R3
-	SUBS  $1, R2, R2
-	BNE   tap10
-	MOVD  flags+120(FP), R0
-	MOVD  y+16(FP), R1
-	MOVD  yStep+24(FP), R2
-	LSL   $2, R2, R2
-	TST   $1, R0
-	BEQ   written10
-	FMOVQ (R1), F31
-	WORD  $0x4e3fd400 // fadd v0.4s, v0.4s, v31.4s
-	ADD   R2, R1, R1
-	FMOVQ (R1), F31
-	WORD  $0x4e3fd421 // fadd v1.4s, v1.4s, v31.4s
-	ADD   R2, R1, R1
-	FMOVQ (R1), F31
-	WORD  $0x4e3fd442 // fadd v2.4s, v2.4s, v31.4s
-	ADD   R2, R1, R1
-	FMOVQ (R1), F31
-	WORD  $0x4e3fd463 // fadd v3.4s, v3.4s, v31.4s
-	ADD   R2, R1, R1
-	FMOVQ (R1), F31
-	WORD  $0x4e3fd484 // fadd v4.4s, v4.4s, v31.4s
-	ADD   R2, R1, R1
-	FMOVQ (R1), F31
-	WORD  $0x4e3fd4a5 // fadd v5.4s, v5.4s, v31.4s
-	ADD   R2, R1, R1
-	FMOVQ (R1), F31
-	WORD  $0x4e3fd4c6 // fadd v6.4s, v6.4s, v31.4s
-	ADD   R2, R1, R1
-	FMOVQ (R1), F31
-	WORD  $0x4e3fd4e7 // fadd v7.4s, v7.4s, v31.4s
-	ADD   R2, R1, R1
-	FMOVQ (R1), F31
-	WORD  $0x4e3fd508 // fadd v8.4s, v8.4s, v31.4s
-	ADD   R2, R1, R1
-	FMOVQ (R1), F31
-	WORD  $0x4e3fd529 // fadd v9.4s, v9.4s, v31.4s
-	MOVD  y+16(FP), R1
+	MOVW    (R1), R11
+	ADD     R11<<2, R0, R11
+	ADD     R6<<2, R11, R9
+	ADD     R6<<2, R9, R10
+	FMOVQ.P 16(R3), F10
+	FMOVQ   (R11), F31
+	VFMLA   V31.S4, V10.S4, V0.S4
+	WORD    $0x3ce6697f // ldr q31, [x11, x6]
+	VFMLA   V31.S4, V10.S4, V1.S4
+	WORD    $0x3ce7697f // ldr q31, [x11, x7]
+	VFMLA   V31.S4, V10.S4, V2.S4
+	WORD    $0x3ce8697f // ldr q31, [x11, x8]
+	VFMLA   V31.S4, V10.S4, V3.S4
+	FMOVQ   (R9), F31
+	VFMLA   V31.S4, V10.S4, V4.S4
+	WORD    $0x3ce6693f // ldr q31, [x9, x6]
+	VFMLA   V31.S4, V10.S4, V5.S4
+	WORD    $0x3ce7693f // ldr q31, [x9, x7]
+	VFMLA   V31.S4, V10.S4, V6.S4
+	WORD    $0x3ce8693f // ldr q31, [x9, x8]
+	VFMLA   V31.S4, V10.S4, V7.S4
+	FMOVQ   (R10), F31
+	VFMLA   V31.S4, V10.S4, V8.S4
+	WORD    $0x3ce6695f // ldr q31, [x10, x6]
+	VFMLA   V31.S4, V10.S4, V9.S4
+	ADD     $4, R1, R1
+	SUBS    $1, R2, R2
+	BNE     tap10
+	MOVD    flags+120(FP), R0
+	MOVD    y+16(FP), R1
+	MOVD    yStep+24(FP), R2
+	LSL     $2, R2, R2
+	TST     $1, R0
+	BEQ     written10
+	FMOVQ   (R1), F31
+	WORD    $0x4e3fd400 // fadd v0.4s, v0.4s, v31.4s
+	ADD     R2, R1, R1
+	FMOVQ   (R1), F31
+	WORD    $0x4e3fd421 // fadd v1.4s, v1.4s, v31.4s
+	ADD     R2, R1, R1
+	FMOVQ   (R1), F31
+	WORD    $0x4e3fd442 // fadd v2.4s, v2.4s, v31.4s
+	ADD     R2, R1, R1
+	FMOVQ   (R1), F31
+	WORD    $0x4e3fd463 // fadd v3.4s, v3.4s, v31.4s
+	ADD     R2, R1, R1
+	FMOVQ   (R1), F31
+	WORD    $0x4e3fd484 // fadd v4.4s, v4.4s, v31.4s
+	ADD     R2, R1, R1
+	FMOVQ   (R1), F31
+	WORD    $0x4e3fd4a5 // fadd v5.4s, v5.4s, v31.4s
+	ADD     R2, R1, R1
+	FMOVQ   (R1), F31
+	WORD    $0x4e3fd4c6 // fadd v6.4s, v6.4s, v31.4s
+	ADD     R2, R1, R1
+	FMOVQ   (R1), F31
+	WORD    $0x4e3fd4e7 // fadd v7.4s, v7.4s, v31.4s
+	ADD     R2, R1, R1
+	FMOVQ   (R1), F31
+	WORD    $0x4e3fd508 // fadd v8.4s, v8.4s, v31.4s
+	ADD     R2, R1, R1
+	FMOVQ   (R1), F31
+	WORD    $0x4e3fd529 // fadd v9.4s, v9.4s, v31.4s
+	MOVD    y+16(FP), R1
 
 written10:
 	TST   $2, R0
@@ -30607,76 +29181,75 @@ again11:
 	ADD   R6<<2, R9, R10
 
 tap11:
-	MOVW  (R1), R11
-	ADD   R11<<2, R0, R11
-	ADD   R6<<2, R11, R9
-	ADD   R6<<2, R9, R10
-	FMOVQ (R3), F11
-	FMOVQ (R11), F31
-	VFMLA V31.S4, V11.S4, V0.S4
-	WORD  $0x3ce6697f // ldr q31, [x11, x6]
-	VFMLA V31.S4, V11.S4, V1.S4
-	WORD  $0x3ce7697f // ldr q31, [x11, x7]
-	VFMLA V31.S4, V11.S4, V2.S4
-	WORD  $0x3ce8697f // ldr q31, [x11, x8]
-	VFMLA V31.S4, V11.S4, V3.S4
-	FMOVQ (R9), F31
-	VFMLA V31.S4, V11.S4, V4.S4
-	WORD  $0x3ce6693f // ldr q31, [x9, x6]
-	VFMLA V31.S4, V11.S4, V5.S4
-	WORD  $0x3ce7693f // ldr q31, [x9, x7]
-	VFMLA V31.S4, V11.S4, V6.S4
-	WORD  $0x3ce8693f // ldr q31, [x9, x8]
-	VFMLA V31.S4, V11.S4, V7.S4
-	FMOVQ (R10), F31
-	VFMLA V31.S4, V11.S4, V8.S4
-	WORD  $0x3ce6695f // ldr q31, [x10, x6]
-	VFMLA V31.S4, V11.S4, V9.S4
-	WORD  $0x3ce7695f // ldr q31, [x10, x7]
-	VFMLA V31.S4, V11.S4, V10.S4
-	ADD   $4, R1, R1
-	ADD   $16, R3, R3
-	SUBS  $1, R2, R2
-	BNE   tap11
-	MOVD  flags+120(FP), R0
-	MOVD  y+16(FP), R1
-	MOVD  yStep+24(FP), R2
-	LSL   $2, R2, R2
-	TST   $1, R0
-	BEQ   written11
-	FMOVQ (R1), F31
-	WORD  $0x4e3fd400 // fadd v0.4s, v0.4s, v31.4s
-	ADD   R2, R1, R1
-	FMOVQ (R1), F31
-	WORD  $0x4e3fd421 // fadd v1.4s, v1.4s, v31.4s
-	ADD   R2, R1, R1
-	FMOVQ (R1), F31
-	WORD  $0x4e3fd442 // fadd v2.4s, v2.4s, v31.4s
-	ADD   R2, R1, R1
-	FMOVQ (R1), F31
-	WORD  $0x4e3fd463 // fadd v3.4s, v3.4s, v31.4s
-	ADD   R2, R1, R1
-	FMOVQ (R1), F31
-	WORD  $0x4e3fd484 // fadd v4.4s, v4.4s, v31.4s
-	ADD   R2, R1, R1
-	FMOVQ (R1), F31
-	WORD  $0x4e3fd4a5 // fadd v5.4s, v5.4s, v31.4s
-	ADD   R2, R1, R1
-	FMOVQ (R1), F31
-	WORD  $0x4e3fd4c6 // fadd v6.4s, v6.4s, v31.4s
-	ADD   R2, R1, R1
-	FMOVQ (R1), F31
-	WORD  $0x4e3fd4e7 // fadd v7.4s, v7.4s, v31.4s
-	ADD   R2, R1, R1
-	FMOVQ (R1), F31
-	WORD  $0x4e3fd508 // fadd v8.4s, v8.4s, v31.4s
-	ADD   R2, R1, R1
-	FMOVQ (R1), F31
-	WORD  $0x4e3fd529 // fadd v9.4s, v9.4s, v31.4s
-	ADD   R2, R1, R1
-	FMOVQ (R1), F31
-	WORD  $0x4e3fd54a // fadd v10.4s, v10.4s, v31.4s
-	MOVD  y+16(FP), R1
+	MOVW    (R1), R11
+	ADD     R11<<2, R0, R11
+	ADD     R6<<2, R11, R9
+	ADD     R6<<2, R9, R10
+	FMOVQ.P 16(R3), F11
+	FMOVQ   (R11), F31
+	VFMLA   V31.S4, V11.S4, V0.S4
+	WORD    $0x3ce6697f // ldr q31, [x11, x6]
+	VFMLA   V31.S4, V11.S4, V1.S4
+	WORD    $0x3ce7697f // ldr q31, [x11, x7]
+	VFMLA   V31.S4, V11.S4, V2.S4
+	WORD    $0x3ce8697f // ldr q31, [x11, x8]
+	VFMLA   V31.S4, V11.S4, V3.S4
+	FMOVQ   (R9), F31
+	VFMLA   V31.S4, V11.S4, V4.S4
+	WORD    $0x3ce6693f // ldr q31, [x9, x6]
+	VFMLA   V31.S4, V11.S4, V5.S4
+	WORD    $0x3ce7693f // ldr q31, [x9, x7]
+	VFMLA   V31.S4, V11.S4, V6.S4
+	WORD    $0x3ce8693f // ldr q31, [x9, x8]
+	VFMLA   V31.S4, V11.S4, V7.S4
+	FMOVQ   (R10), F31
+	VFMLA   V31.S4, V11.S4, V8.S4
+	WORD    $0x3ce6695f // ldr q31, [x10, x6]
+	VFMLA   V31.S4, V11.S4, V9.S4
+	WORD    $0x3ce7695f // ldr q31, [x10, x7]
+	VFMLA   V31.S4, V11.S4, V10.S4
+	ADD     $4, R1, R1
+	SUBS    $1, R2, R2
+	BNE     tap11
+	MOVD    flags+120(FP), R0
+	MOVD    y+16(FP), R1
+	MOVD    yStep+24(FP), R2
+	LSL     $2, R2, R2
+	TST     $1, R0
+	BEQ     written11
+	FMOVQ   (R1), F31
+	WORD    $0x4e3fd400 // fadd v0.4s, v0.4s, v31.4s
+	ADD     R2, R1, R1
+	FMOVQ   (R1), F31
+	WORD    $0x4e3fd421 // fadd v1.4s, v1.4s, v31.4s
+	ADD     R2, R1, R1
+	FMOVQ   (R1), F31
+	WORD    $0x4e3fd442 // fadd v2.4s, v2.4s, v31.4s
+	ADD     R2, R1, R1
+	FMOVQ   (R1), F31
+	WORD    $0x4e3fd463 // fadd v3.4s, v3.4s, v31.4s
+	ADD     R2, R1, R1
+	FMOVQ   (R1), F31
+	WORD    $0x4e3fd484 // fadd v4.4s, v4.4s, v31.4s
+	ADD     R2, R1, R1
+	FMOVQ   (R1), F31
+	WORD    $0x4e3fd4a5 // fadd v5.4s, v5.4s, v31.4s
+	ADD     R2, R1, R1
+	FMOVQ   (R1), F31
+	WORD    $0x4e3fd4c6 // fadd v6.4s, v6.4s, v31.4s
+	ADD     R2, R1, R1
+	FMOVQ   (R1), F31
+	WORD    $0x4e3fd4e7 // fadd v7.4s, v7.4s, v31.4s
+	ADD     R2, R1, R1
+	FMOVQ   (R1), F31
+	WORD    $0x4e3fd508 // fadd v8.4s, v8.4s, v31.4s
+	ADD     R2, R1, R1
+	FMOVQ   (R1), F31
+	WORD    $0x4e3fd529 // fadd v9.4s, v9.4s, v31.4s
+	ADD     R2, R1, R1
+	FMOVQ   (R1), F31
+	WORD    $0x4e3fd54a // fadd v10.4s, v10.4s, v31.4s
+	MOVD    y+16(FP), R1
 
 written11:
 	TST   $2, R0
@@ -30801,81 +29374,80 @@ again12:
 	ADD   R6<<2, R9, R10
 
 tap12:
-	MOVW  (R1), R11
-	ADD   R11<<2, R0, R11
-	ADD   R6<<2, R11, R9
-	ADD   R6<<2, R9, R10
-	FMOVQ (R3), F12
-	FMOVQ (R11), F31
-	VFMLA V31.S4, V12.S4, V0.S4
-	WORD  $0x3ce6697f // ldr q31, [x11, x6]
-	VFMLA V31.S4, V12.S4, V1.S4
-	WORD  $0x3ce7697f // ldr q31, [x11, x7]
-	VFMLA V31.S4, V12.S4, V2.S4
-	WORD  $0x3ce8697f // ldr q31, [x11, x8]
-	VFMLA V31.S4, V12.S4, V3.S4
-	FMOVQ (R9), F31
-	VFMLA V31.S4, V12.S4, V4.S4
-	WORD  $0x3ce6693f // ldr q31, [x9, x6]
-	VFMLA V31.S4, V12.S4, V5.S4
-	WORD  $0x3ce7693f // ldr q31, [x9, x7]
-	VFMLA V31.S4, V12.S4, V6.S4
-	WORD  $0x3ce8693f // ldr q31, [x9, x8]
-	VFMLA V31.S4, V12.S4, V7.S4
-	FMOVQ (R10), F31
-	VFMLA V31.S4, V12.S4, V8.S4
-	WORD  $0x3ce6695f // ldr q31, [x10, x6]
-	VFMLA V31.S4, V12.S4, V9.S4
-	WORD  $0x3ce7695f // ldr q31, [x10, x7]
-	VFMLA V31.S4, V12.S4, V10.S4
-	WORD  $0x3ce8695f // ldr q31, [x10, x8]
-	VFMLA V31.S4, V12.S4, V11.S4
-	ADD   $4, R1, R1
-	ADD   $16, R3, R3
-	SUBS  $1, R2, R2
-	BNE   tap12
-	MOVD  flags+120(FP), R0
-	MOVD  y+16(FP), R1
-	MOVD  yStep+24(FP), R2
-	LSL   $2, R2, R2
-	TST   $1, R0
-	BEQ   written12
-	FMOVQ (R1), F31
-	WORD  $0x4e3fd400 // fadd v0.4s, v0.4s, v31.4s
-	ADD   R2, R1, R1
-	FMOVQ (R1), F31
-	WORD  $0x4e3fd421 // fadd v1.4s, v1.4s, v31.4s
-	ADD   R2, R1, R1
-	FMOVQ (R1), F31
-	WORD  $0x4e3fd442 // fadd v2.4s, v2.4s, v31.4s
-	ADD   R2, R1, R1
-	FMOVQ (R1), F31
-	WORD  $0x4e3fd463 // fadd v3.4s, v3.4s, v31.4s
-	ADD   R2, R1, R1
-	FMOVQ (R1), F31
-	WORD  $0x4e3fd484 // fadd v4.4s, v4.4s, v31.4s
-	ADD   R2, R1, R1
-	FMOVQ (R1), F31
-	WORD  $0x4e3fd4a5 // fadd v5.4s, v5.4s, v31.4s
-	ADD   R2, R1, R1
-	FMOVQ (R1), F31
-	WORD  $0x4e3fd4c6 // fadd v6.4s, v6.4s, v31.4s
-	ADD   R2, R1, R1
-	FMOVQ (R1), F31
-	WORD  $0x4e3fd4e7 // fadd v7.4s, v7.4s, v31.4s
-	ADD   R2, R1, R1
-	FMOVQ (R1), F31
-	WORD  $0x4e3fd508 // fadd v8.4s, v8.4s, v31.4s
-	ADD   R2, R1, R1
-	FMOVQ (R1), F31
-	WORD  $0x4e3fd529 // fadd v9.4s, v9.4s, v31.4s
-	ADD   R2, R1, R1
-	FMOVQ (R1), F31
-	WORD  $0x4e3fd54a // fadd v10.4s, v10.4s, v31.4s
-	ADD   R2, R1, R1
-	FMOVQ (R1), F31
-	WORD  $0x4e3fd56b // fadd v11.4s, v11.4s, v31.4s
-	MOVD  y+16(FP), R1
+	MOVW    (R1), R11
+	ADD     R11<<2, R0, R11
+	ADD     R6<<2, R11, R9
+	ADD     R6<<2, R9, R10
+	FMOVQ.P 16(R3), F12
+	FMOVQ   (R11), F31
+	VFMLA   V31.S4, V12.S4, V0.S4
+	WORD    $0x3ce6697f // ldr q31, [x11, x6]
+	VFMLA   V31.S4, V12.S4, V1.S4
+	WORD    $0x3ce7697f // ldr q31, [x11, x7]
+	VFMLA   V31.S4, V12.S4, V2.S4
+	WORD    $0x3ce8697f // ldr q31, [x11, x8]
+	VFMLA   V31.S4, V12.S4, V3.S4
+	FMOVQ   (R9), F31
+	VFMLA   V31.S4, V12.S4, V4.S4
+	WORD    $0x3ce6693f // ldr q31, [x9, x6]
+	VFMLA   V31.S4, V12.S4, V5.S4
+	WORD    $0x3ce7693f // ldr q31, [x9, x7]
+	VFMLA   V31.S4, V12.S4, V6.S4
+	WORD    $0x3ce8693f // ldr q31, [x9, x8]
+	VFMLA   V31.S4, V12.S4, V7.S4
+	FMOVQ   (R10), F31
+	VFMLA   V31.S4, V12.S4, V8.S4
+	WORD    $0x3ce6695f // ldr q31, [x10, x6]
+	VFMLA   V31.S4, V12.S4, V9.S4
+	WORD    $0x3ce7695f // ldr q31, [x10, x7]
+	VFMLA   V31.S4, V12.S4, V10.S4
+	WORD    $0x3ce8695f // ldr q31, [x10, x8]
+	VFMLA   V31.S4, V12.S4, V11.S4
+	ADD     $4, R1, R1
+	SUBS    $1, R2, R2
+	BNE     tap12
+	MOVD    flags+120(FP), R0
+	MOVD    y+16(FP), R1
+	MOVD    yStep+24(FP), R2
+	LSL     $2, R2, R2
+	TST     $1, R0
+	BEQ     written12
+	FMOVQ   (R1), F31
+	WORD    $0x4e3fd400 // fadd v0.4s, v0.4s, v31.4s
+	ADD     R2, R1, R1
+	FMOVQ   (R1), F31
+	WORD    $0x4e3fd421 // fadd v1.4s, v1.4s, v31.4s
+	ADD     R2, R1, R1
+	FMOVQ   (R1), F31
+	WORD    $0x4e3fd442 // fadd v2.4s, v2.4s, v31.4s
+	ADD     R2, R1, R1
+	FMOVQ   (R1), F31
+	WORD    $0x4e3fd463 // fadd v3.4s, v3.4s, v31.4s
+	ADD     R2, R1, R1
+	FMOVQ   (R1), F31
+	WORD    $0x4e3fd484 // fadd v4.4s, v4.4s, v31.4s
+	ADD     R2, R1, R1
+	FMOVQ   (R1), F31
+	WORD    $0x4e3fd4a5 // fadd v5.4s, v5.4s, v31.4s
+	ADD     R2, R1, R1
+	FMOVQ   (R1), F31
+	WORD    $0x4e3fd4c6 // fadd v6.4s, v6.4s, v31.4s
+	ADD     R2, R1, R1
+	FMOVQ   (R1), F31
+	WORD    $0x4e3fd4e7 // fadd v7.4s, v7.4s, v31.4s
+	ADD     R2, R1, R1
+	FMOVQ   (R1), F31
+	WORD    $0x4e3fd508 // fadd v8.4s, v8.4s, v31.4s
+	ADD     R2, R1, R1
+	FMOVQ   (R1), F31
+	WORD    $0x4e3fd529 // fadd v9.4s, v9.4s, v31.4s
+	ADD     R2, R1, R1
+	FMOVQ   (R1), F31
+	WORD    $0x4e3fd54a // fadd v10.4s, v10.4s, v31.4s
+	ADD     R2, R1, R1
+	FMOVQ   (R1), F31
+	WORD    $0x4e3fd56b // fadd v11.4s, v11.4s, v31.4s
+	MOVD    y+16(FP), R1
 
 written12:
 	TST   $2, R0
@@ -31006,87 +29578,86 @@ again13:
 	ADD   R6<<2, R10, R11
 
 tap13:
-	MOVW  (R1), R12
-	ADD   R12<<2, R0, R12
-	ADD   R6<<2, R12, R9
-	ADD   R6<<2, R9, R10
-	ADD   R6<<2, R10, R11
-	FMOVQ (R3), F13
-	FMOVQ (R12), F31
-	VFMLA V31.S4, V13.S4, V0.S4
-	WORD  $0x3ce6699f // ldr q31, [x12, x6]
-	VFMLA V31.S4, V13.S4, V1.S4
-	WORD  $0x3ce7699f // ldr q31, [x12, x7]
-	VFMLA V31.S4, V13.S4, V2.S4
-	WORD  $0x3ce8699f // ldr q31, [x12, x8]
-	VFMLA V31.S4, V13.S4, V3.S4
-	FMOVQ (R9), F31
-	VFMLA V31.S4, V13.S4, V4.S4
-	WORD  $0x3ce6693f // ldr q31, [x9, x6]
-	VFMLA V31.S4, V13.S4, V5.S4
-	WORD  $0x3ce7693f // ldr q31, [x9, x7]
-	VFMLA V31.S4, V13.S4, V6.S4
-	WORD  $0x3ce8693f // ldr q31, [x9, x8]
-	VFMLA V31.S4, V13.S4, V7.S4
-	FMOVQ (R10), F31
-	VFMLA V31.S4, V13.S4, V8.S4
-	WORD  $0x3ce6695f // ldr q31, [x10, x6]
-	VFMLA V31.S4, V13.S4, V9.S4
-	WORD  $0x3ce7695f // ldr q31, [x10, x7]
-	VFMLA V31.S4, V13.S4, V10.S4
-	WORD  $0x3ce8695f // ldr q31, [x10, x8]
-	VFMLA V31.S4, V13.S4, V11.S4
-	FMOVQ (R11), F31
-	VFMLA V31.S4, V13.S4, V12.S4
-	ADD   $4, R1, R1
-	ADD   $16, R3, R3
-	SUBS  $1, R2, R2
-	BNE   tap13
-	MOVD  flags+120(FP), R0
-	MOVD  y+16(FP), R1
-	MOVD  yStep+24(FP), R2
-	LSL   $2, R2, R2
-	TST   $1, R0
-	BEQ   written13
-	FMOVQ (R1), F31
-	WORD  $0x4e3fd400 // fadd v0.4s, v0.4s, v31.4s
-	ADD   R2, R1, R1
-	FMOVQ (R1), F31
-	WORD  $0x4e3fd421 // fadd v1.4s, v1.4s, v31.4s
-	ADD   R2, R1, R1
-	FMOVQ (R1), F31
-	WORD  $0x4e3fd442 // fadd v2.4s, v2.4s, v31.4s
-	ADD   R2, R1, R1
-	FMOVQ (R1), F31
-	WORD  $0x4e3fd463 // fadd v3.4s, v3.4s, v31.4s
-	ADD   R2, R1, R1
-	FMOVQ (R1), F31
-	WORD  $0x4e3fd484 // fadd v4.4s, v4.4s, v31.4s
-	ADD   R2, R1, R1
-	FMOVQ (R1), F31
-	WORD  $0x4e3fd4a5 // fadd v5.4s, v5.4s, v31.4s
-	ADD   R2, R1, R1
-	FMOVQ (R1), F31
-	WORD  $0x4e3fd4c6 // fadd v6.4s, v6.4s, v31.4s
-	ADD   R2, R1, R1
-	FMOVQ (R1), F31
-	WORD  $0x4e3fd4e7 // fadd v7.4s, v7.4s, v31.4s
-	ADD   R2, R1, R1
-	FMOVQ (R1), F31
-	WORD  $0x4e3fd508 // fadd v8.4s, v8.4s, v31.4s
-	ADD   R2, R1, R1
-	FMOVQ (R1), F31
-	WORD  $0x4e3fd529 // fadd v9.4s, v9.4s, v31.4s
-	ADD   R2, R1, R1
-	FMOVQ (R1), F31
-	WORD  $0x4e3fd54a // fadd v10.4s, v10.4s, v31.4s
-	ADD   R2, R1, R1
-	FMOVQ (R1), F31
-	WORD  $0x4e3fd56b // fadd v11.4s, v11.4s, v31.4s
-	ADD   R2, R1, R1
-	FMOVQ (R1), F31
-	WORD  $0x4e3fd58c // fadd v12.4s, v12.4s, v31.4s
-	MOVD  y+16(FP), R1
+	MOVW    (R1), R12
+	ADD     R12<<2, R0, R12
+	ADD     R6<<2, R12, R9
+	ADD     R6<<2, R9, R10
+	ADD     R6<<2, R10, R11
+	FMOVQ.P 16(R3), F13
+	FMOVQ   (R12), F31
+	VFMLA   V31.S4, V13.S4, V0.S4
+	WORD    $0x3ce6699f // ldr q31, [x12, x6]
+	VFMLA   V31.S4, V13.S4, V1.S4
+	WORD    $0x3ce7699f // ldr q31, [x12, x7]
+	VFMLA   V31.S4, V13.S4, V2.S4
+	WORD    $0x3ce8699f // ldr q31, [x12, x8]
+	VFMLA   V31.S4, V13.S4, V3.S4
+	FMOVQ   (R9), F31
+	VFMLA   V31.S4, V13.S4, V4.S4
+	WORD    $0x3ce6693f // ldr q31, [x9, x6]
+	VFMLA   V31.S4, V13.S4, V5.S4
+	WORD    $0x3ce7693f // ldr q31, [x9, x7]
+	VFMLA   V31.S4, V13.S4, V6.S4
+	WORD    $0x3ce8693f // ldr q31, [x9, x8]
+	VFMLA   V31.S4, V13.S4, V7.S4
+	FMOVQ   (R10), F31
+	VFMLA   V31.S4, V13.S4, V8.S4
+	WORD    $0x3ce6695f // ldr q31, [x10, x6]
+	VFMLA   V31.S4, V13.S4, V9.S4
+	WORD    $0x3ce7695f // ldr q31, [x10, x7]
+	VFMLA   V31.S4, V13.S4, V10.S4
+	WORD    $0x3ce8695f // ldr q31, [x10, x8]
+	VFMLA   V31.S4, V13.S4, V11.S4
+	FMOVQ   (R11), F31
+	VFMLA   V31.S4, V13.S4, V12.S4
+	ADD     $4, R1, R1
+	SUBS    $1, R2, R2
+	BNE     tap13
+	MOVD    flags+120(FP), R0
+	MOVD    y+16(FP), R1
+	MOVD    yStep+24(FP), R2
+	LSL     $2, R2, R2
+	TST     $1, R0
+	BEQ     written13
+	FMOVQ   (R1), F31
+	WORD    $0x4e3fd400 // fadd v0.4s, v0.4s, v31.4s
+	ADD     R2, R1, R1
+	FMOVQ   (R1), F31
+	WORD    $0x4e3fd421 // fadd v1.4s, v1.4s, v31.4s
+	ADD     R2, R1, R1
+	FMOVQ   (R1), F31
+	WORD    $0x4e3fd442 // fadd v2.4s, v2.4s, v31.4s
+	ADD     R2, R1, R1
+	FMOVQ   (R1), F31
+	WORD    $0x4e3fd463 // fadd v3.4s, v3.4s, v31.4s
+	ADD     R2, R1, R1
+	FMOVQ   (R1), F31
+	WORD    $0x4e3fd484 // fadd v4.4s, v4.4s, v31.4s
+	ADD     R2, R1, R1
+	FMOVQ   (R1), F31
+	WORD    $0x4e3fd4a5 // fadd v5.4s, v5.4s, v31.4s
+	ADD     R2, R1, R1
+	FMOVQ   (R1), F31
+	WORD    $0x4e3fd4c6 // fadd v6.4s, v6.4s, v31.4s
+	ADD     R2, R1, R1
+	FMOVQ   (R1), F31
+	WORD    $0x4e3fd4e7 // fadd v7.4s, v7.4s, v31.4s
+	ADD     R2, R1, R1
+	FMOVQ   (R1), F31
+	WORD    $0x4e3fd508 // fadd v8.4s, v8.4s, v31.4s
+	ADD     R2, R1, R1
+	FMOVQ   (R1), F31
+	WORD    $0x4e3fd529 // fadd v9.4s, v9.4s, v31.4s
+	ADD     R2, R1, R1
+	FMOVQ   (R1), F31
+	WORD    $0x4e3fd54a // fadd v10.4s, v10.4s, v31.4s
+	ADD     R2, R1, R1
+	FMOVQ   (R1), F31
+	WORD    $0x4e3fd56b // fadd v11.4s, v11.4s, v31.4s
+	ADD     R2, R1, R1
+	FMOVQ   (R1), F31
+	WORD    $0x4e3fd58c // fadd v12.4s, v12.4s, v31.4s
+	MOVD    y+16(FP), R1
 
 written13:
 	TST   $2, R0
@@ -31222,92 +29793,91 @@ again14:
 	ADD   R6<<2, R10, R11
 
 tap14:
-	MOVW  (R1), R12
-	ADD   R12<<2, R0, R12
-	ADD   R6<<2, R12, R9
-	ADD   R6<<2, R9, R10
-	ADD   R6<<2, R10, R11
-	FMOVQ (R3), F14
-	FMOVQ (R12), F31
-	VFMLA V31.S4, V14.S4, V0.S4
-	WORD  $0x3ce6699f // ldr q31, [x12, x6]
-	VFMLA V31.S4, V14.S4, V1.S4
-	WORD  $0x3ce7699f // ldr q31, [x12, x7]
-	VFMLA V31.S4, V14.S4, V2.S4
-	WORD  $0x3ce8699f // ldr q31, [x12, x8]
-	VFMLA V31.S4, V14.S4, V3.S4
-	FMOVQ (R9), F31
-	VFMLA V31.S4, V14.S4, V4.S4
-	WORD  $0x3ce6693f // ldr q31, [x9, x6]
-	VFMLA V31.S4, V14.S4, V5.S4
-	WORD  $0x3ce7693f // ldr q31, [x9, x7]
-	VFMLA V31.S4, V14.S4, V6.S4
-	WORD  $0x3ce8693f // ldr q31, [x9, x8]
-	VFMLA V31.S4, V14.S4, V7.S4
-	FMOVQ (R10), F31
-	VFMLA V31.S4, V14.S4, V8.S4
-	WORD  $0x3ce6695f // ldr q31, [x10, x6]
-	VFMLA V31.S4, V14.S4, V9.S4
-	WORD  $0x3ce7695f // ldr q31, [x10, x7]
-	VFMLA V31.S4, V14.S4, V10.S4
-	WORD  $0x3ce8695f // ldr q31, [x10, x8]
-	VFMLA V31.S4, V14.S4, V11.S4
-	FMOVQ (R11), F31
-	VFMLA V31.S4, V14.S4, V12.S4
-	WORD  $0x3ce6697f // ldr q31, [x11, x6]
-	VFMLA V31.S4, V14.S4, V13.S4
-	ADD   $4, R1, R1
-	ADD   $16, R3, R3
-	SUBS  $1, R2, R2
-	BNE   tap14
-	MOVD  flags+120(FP), R0
-	MOVD  y+16(FP), R1
-	MOVD  yStep+24(FP), R2
-	LSL   $2, R2, R2
-	TST   $1, R0
-	BEQ   written14
-	FMOVQ (R1), F31
-	WORD  $0x4e3fd400 // fadd v0.4s, v0.4s, v31.4s
-	ADD   R2, R1, R1
-	FMOVQ (R1), F31
-	WORD  $0x4e3fd421 // fadd v1.4s, v1.4s, v31.4s
-	ADD   R2, R1, R1
-	FMOVQ (R1), F31
-	WORD  $0x4e3fd442 // fadd v2.4s, v2.4s, v31.4s
-	ADD   R2, R1, R1
-	FMOVQ (R1), F31
-	WORD  $0x4e3fd463 // fadd v3.4s, v3.4s, v31.4s
-	ADD   R2, R1, R1
-	FMOVQ (R1), F31
-	WORD  $0x4e3fd484 // fadd v4.4s, v4.4s, v31.4s
-	ADD   R2, R1, R1
-	FMOVQ (R1), F31
-	WORD  $0x4e3fd4a5 // fadd v5.4s, v5.4s, v31.4s
-	ADD   R2, R1, R1
-	FMOVQ (R1), F31
-	WORD  $0x4e3fd4c6 // fadd v6.4s, v6.4s, v31.4s
-	ADD   R2, R1, R1
-	FMOVQ (R1), F31
-	WORD  $0x4e3fd4e7 // fadd v7.4s, v7.4s, v31.4s
-	ADD   R2, R1, R1
-	FMOVQ (R1), F31
-	WORD  $0x4e3fd508 // fadd v8.4s, v8.4s, v31.4s
-	ADD   R2, R1, R1
-	FMOVQ (R1), F31
-	WORD  $0x4e3fd529 // fadd v9.4s, v9.4s, v31.4s
-	ADD   R2, R1, R1
-	FMOVQ (R1), F31
-	WORD  $0x4e3fd54a // fadd v10.4s, v10.4s, v31.4s
-	ADD   R2, R1, R1
-	FMOVQ (R1), F31
-	WORD  $0x4e3fd56b // fadd v11.4s, v11.4s, v31.4s
-	ADD   R2, R1, R1
-	FMOVQ (R1), F31
-	WORD  $0x4e3fd58c // fadd v12.4s, v12.4s, v31.4s
-	ADD   R2, R1, R1
-	FMOVQ (R1), F31
-	WORD  $0x4e3fd5ad // fadd v13.4s, v13.4s, v31.4s
-	MOVD  y+16(FP), R1
+	MOVW    (R1), R12
+	ADD     R12<<2, R0, R12
+	ADD     R6<<2, R12, R9
+	ADD     R6<<2, R9, R10
+	ADD     R6<<2, R10, R11
+	FMOVQ.P 16(R3), F14
+	FMOVQ   (R12), F31
+	VFMLA   V31.S4, V14.S4, V0.S4
+	WORD    $0x3ce6699f // ldr q31, [x12, x6]
+	VFMLA   V31.S4, V14.S4, V1.S4
+	WORD    $0x3ce7699f // ldr q31, [x12, x7]
+	VFMLA   V31.S4, V14.S4, V2.S4
+	WORD    $0x3ce8699f // ldr q31, [x12, x8]
+	VFMLA   V31.S4, V14.S4, V3.S4
+	FMOVQ   (R9), F31
+	VFMLA   V31.S4, V14.S4, V4.S4
+	WORD    $0x3ce6693f // ldr q31, [x9, x6]
+	VFMLA   V31.S4, V14.S4, V5.S4
+	WORD    $0x3ce7693f // ldr q31, [x9, x7]
+	VFMLA   V31.S4, V14.S4, V6.S4
+	WORD    $0x3ce8693f // ldr q31, [x9, x8]
+	VFMLA   V31.S4, V14.S4, V7.S4
+	FMOVQ   (R10), F31
+	VFMLA   V31.S4, V14.S4, V8.S4
+	WORD    $0x3ce6695f // ldr q31, [x10, x6]
+	VFMLA   V31.S4, V14.S4, V9.S4
+	WORD    $0x3ce7695f // ldr q31, [x10, x7]
+	VFMLA   V31.S4, V14.S4, V10.S4
+	WORD    $0x3ce8695f // ldr q31, [x10, x8]
+	VFMLA   V31.S4, V14.S4, V11.S4
+	FMOVQ   (R11), F31
+	VFMLA   V31.S4, V14.S4, V12.S4
+	WORD    $0x3ce6697f // ldr q31, [x11, x6]
+	VFMLA   V31.S4, V14.S4, V13.S4
+	ADD     $4, R1, R1
+	SUBS    $1, R2, R2
+	BNE     tap14
+	MOVD    flags+120(FP), R0
+	MOVD    y+16(FP), R1
+	MOVD    yStep+24(FP), R2
+	LSL     $2, R2, R2
+	TST     $1, R0
+	BEQ     written14
+	FMOVQ   (R1), F31
+	WORD    $0x4e3fd400 // fadd v0.4s, v0.4s, v31.4s
+	ADD     R2, R1, R1
+	FMOVQ   (R1), F31
+	WORD    $0x4e3fd421 // fadd v1.4s, v1.4s, v31.4s
+	ADD     R2, R1, R1
+	FMOVQ   (R1), F31
+	WORD    $0x4e3fd442 // fadd v2.4s, v2.4s, v31.4s
+	ADD     R2, R1, R1
+	FMOVQ   (R1), F31
+	WORD    $0x4e3fd463 // fadd v3.4s, v3.4s, v31.4s
+	ADD     R2, R1, R1
+	FMOVQ   (R1), F31
+	WORD    $0x4e3fd484 // fadd v4.4s, v4.4s, v31.4s
+	ADD     R2, R1, R1
+	FMOVQ   (R1), F31
+	WORD    $0x4e3fd4a5 // fadd v5.4s, v5.4s, v31.4s
+	ADD     R2, R1, R1
+	FMOVQ   (R1), F31
+	WORD    $0x4e3fd4c6 // fadd v6.4s, v6.4s, v31.4s
+	ADD     R2, R1, R1
+	FMOVQ   (R1), F31
+	WORD    $0x4e3fd4e7 // fadd v7.4s, v7.4s, v31.4s
+	ADD     R2, R1, R1
+	FMOVQ   (R1), F31
+	WORD    $0x4e3fd508 // fadd v8.4s, v8.4s, v31.4s
+	ADD     R2, R1, R1
+	FMOVQ   (R1), F31
+	WORD    $0x4e3fd529 // fadd v9.4s, v9.4s, v31.4s
+	ADD     R2, R1, R1
+	FMOVQ   (R1), F31
+	WORD    $0x4e3fd54a // fadd v10.4s, v10.4s, v31.4s
+	ADD     R2, R1, R1
+	FMOVQ   (R1), F31
+	WORD    $0x4e3fd56b // fadd v11.4s, v11.4s, v31.4s
+	ADD     R2, R1, R1
+	FMOVQ   (R1), F31
+	WORD    $0x4e3fd58c // fadd v12.4s, v12.4s, v31.4s
+	ADD     R2, R1, R1
+	FMOVQ   (R1), F31
+	WORD    $0x4e3fd5ad // fadd v13.4s, v13.4s, v31.4s
+	MOVD    y+16(FP), R1
 
 written14:
 	TST   $2, R0
@@ -31448,97 +30018,96 @@ again15:
 	ADD   R6<<2, R10, R11
 
 tap15:
-	MOVW  (R1), R12
-	ADD   R12<<2, R0, R12
-	ADD   R6<<2, R12, R9
-	ADD   R6<<2, R9, R10
-	ADD   R6<<2, R10, R11
-	FMOVQ (R3), F15
-	FMOVQ (R12), F31
-	VFMLA V31.S4, V15.S4, V0.S4
-	WORD  $0x3ce6699f // ldr q31, [x12, x6]
-	VFMLA V31.S4, V15.S4, V1.S4
-	WORD  $0x3ce7699f // ldr q31, [x12, x7]
-	VFMLA V31.S4, V15.S4, V2.S4
-	WORD  $0x3ce8699f // ldr q31, [x12, x8]
-	VFMLA V31.S4, V15.S4, V3.S4
-	FMOVQ (R9), F31
-	VFMLA V31.S4, V15.S4, V4.S4
-	WORD  $0x3ce6693f // ldr q31, [x9, x6]
-	VFMLA V31.S4, V15.S4, V5.S4
-	WORD  $0x3ce7693f // ldr q31, [x9, x7]
-	VFMLA V31.S4, V15.S4, V6.S4
-	WORD  $0x3ce8693f // ldr q31, [x9, x8]
-	VFMLA V31.S4, V15.S4, V7.S4
-	FMOVQ (R10), F31
-	VFMLA V31.S4, V15.S4, V8.S4
-	WORD  $0x3ce6695f // ldr q31, [x10, x6]
-	VFMLA V31.S4, V15.S4, V9.S4
-	WORD  $0x3ce7695f // ldr q31, [x10, x7]
-	VFMLA V31.S4, V15.S4, V10.S4
-	WORD  $0x3ce8695f // ldr q31, [x10, x8]
-	VFMLA V31.S4, V15.S4, V11.S4
-	FMOVQ (R11), F31
-	VFMLA V31.S4, V15.S4, V12.S4
-	WORD  $0x3ce6697f // ldr q31, [x11, x6]
-	VFMLA V31.S4, V15.S4, V13.S4
-	WORD  $0x3ce7697f // ldr q31, [x11, x7]
-	VFMLA V31.S4, V15.S4, V14.S4
-	ADD   $4, R1, R1
-	ADD   $16, R3, R3
-	SUBS  $1, R2, R2
-	BNE   tap15
-	MOVD  flags+120(FP), R0
-	MOVD  y+16(FP), R1
-	MOVD  yStep+24(FP), R2
-	LSL   $2, R2, R2
-	TST   $1, R0
-	BEQ   written15
-	FMOVQ (R1), F31
-	WORD  $0x4e3fd400 // fadd v0.4s, v0.4s, v31.4s
-	ADD   R2, R1, R1
-	FMOVQ (R1), F31
-	WORD  $0x4e3fd421 // fadd v1.4s, v1.4s, v31.4s
-	ADD   R2, R1, R1
-	FMOVQ (R1), F31
-	WORD  $0x4e3fd442 // fadd v2.4s, v2.4s, v31.4s
-	ADD   R2, R1, R1
-	FMOVQ (R1), F31
-	WORD  $0x4e3fd463 // fadd v3.4s, v3.4s, v31.4s
-	ADD   R2, R1, R1
-	FMOVQ (R1), F31
-	WORD  $0x4e3fd484 // fadd v4.4s, v4.4s, v31.4s
-	ADD   R2, R1, R1
-	FMOVQ (R1), F31
-	WORD  $0x4e3fd4a5 // fadd v5.4s, v5.4s, v31.4s
-	ADD   R2, R1, R1
-	FMOVQ (R1), F31
-	WORD  $0x4e3fd4c6 // fadd v6.4s, v6.4s, v31.4s
-	ADD   R2, R1, R1
-	FMOVQ (R1), F31
-	WORD  $0x4e3fd4e7 // fadd v7.4s, v7.4s, v31.4s
-	ADD   R2, R1, R1
-	FMOVQ (R1), F31
-	WORD  $0x4e3fd508 // fadd v8.4s, v8.4s, v31.4s
-	ADD   R2, R1, R1
-	FMOVQ (R1), F31
-	WORD  $0x4e3fd529 // fadd v9.4s, v9.4s, v31.4s
-	ADD   R2, R1, R1
-	FMOVQ (R1), F31
-	WORD  $0x4e3fd54a // fadd v10.4s, v10.4s, v31.4s
-	ADD   R2, R1, R1
-	FMOVQ (R1), F31
-	WORD  $0x4e3fd56b // fadd v11.4s, v11.4s, v31.4s
-	ADD   R2, R1, R1
-	FMOVQ (R1), F31
-	WORD  $0x4e3fd58c // fadd v12.4s, v12.4s, v31.4s
-	ADD   R2, R1, R1
-	FMOVQ (R1), F31
-	WORD  $0x4e3fd5ad // fadd v13.4s, v13.4s, v31.4s
-	ADD   R2, R1, R1
-	FMOVQ (R1), F31
-	WORD  $0x4e3fd5ce // fadd v14.4s, v14.4s, v31.4s
-	MOVD  y+16(FP), R1
+	MOVW    (R1), R12
+	ADD     R12<<2, R0, R12
+	ADD     R6<<2, R12, R9
+	ADD     R6<<2, R9, R10
+	ADD     R6<<2, R10, R11
+	FMOVQ.P 16(R3), F15
+	FMOVQ   (R12), F31
+	VFMLA   V31.S4, V15.S4, V0.S4
+	WORD    $0x3ce6699f // ldr q31, [x12, x6]
+	VFMLA   V31.S4, V15.S4, V1.S4
+	WORD    $0x3ce7699f // ldr q31, [x12, x7]
+	VFMLA   V31.S4, V15.S4, V2.S4
+	WORD    $0x3ce8699f // ldr q31, [x12, x8]
+	VFMLA   V31.S4, V15.S4, V3.S4
+	FMOVQ   (R9), F31
+	VFMLA   V31.S4, V15.S4, V4.S4
+	WORD    $0x3ce6693f // ldr q31, [x9, x6]
+	VFMLA   V31.S4, V15.S4, V5.S4
+	WORD    $0x3ce7693f // ldr q31, [x9, x7]
+	VFMLA   V31.S4, V15.S4, V6.S4
+	WORD    $0x3ce8693f // ldr q31, [x9, x8]
+	VFMLA   V31.S4, V15.S4, V7.S4
+	FMOVQ   (R10), F31
+	VFMLA   V31.S4, V15.S4, V8.S4
+	WORD    $0x3ce6695f // ldr q31, [x10, x6]
+	VFMLA   V31.S4, V15.S4, V9.S4
+	WORD    $0x3ce7695f // ldr q31, [x10, x7]
+	VFMLA   V31.S4, V15.S4, V10.S4
+	WORD    $0x3ce8695f // ldr q31, [x10, x8]
+	VFMLA   V31.S4, V15.S4, V11.S4
+	FMOVQ   (R11), F31
+	VFMLA   V31.S4, V15.S4, V12.S4
+	WORD    $0x3ce6697f // ldr q31, [x11, x6]
+	VFMLA   V31.S4, V15.S4, V13.S4
+	WORD    $0x3ce7697f // ldr q31, [x11, x7]
+	VFMLA   V31.S4, V15.S4, V14.S4
+	ADD     $4, R1, R1
+	SUBS    $1, R2, R2
+	BNE     tap15
+	MOVD    flags+120(FP), R0
+	MOVD    y+16(FP), R1
+	MOVD    yStep+24(FP), R2
+	LSL     $2, R2, R2
+	TST     $1, R0
+	BEQ     written15
+	FMOVQ   (R1), F31
+	WORD    $0x4e3fd400 // fadd v0.4s, v0.4s, v31.4s
+	ADD     R2, R1, R1
+	FMOVQ   (R1), F31
+	WORD    $0x4e3fd421 // fadd v1.4s, v1.4s, v31.4s
+	ADD     R2, R1, R1
+	FMOVQ   (R1), F31
+	WORD    $0x4e3fd442 // fadd v2.4s, v2.4s, v31.4s
+	ADD     R2, R1, R1
+	FMOVQ   (R1), F31
+	WORD    $0x4e3fd463 // fadd v3.4s, v3.4s, v31.4s
+	ADD     R2, R1, R1
+	FMOVQ   (R1), F31
+	WORD    $0x4e3fd484 // fadd v4.4s, v4.4s, v31.4s
+	ADD     R2, R1, R1
+	FMOVQ   (R1), F31
+	WORD    $0x4e3fd4a5 // fadd v5.4s, v5.4s, v31.4s
+	ADD     R2, R1, R1
+	FMOVQ   (R1), F31
+	WORD    $0x4e3fd4c6 // fadd v6.4s, v6.4s, v31.4s
+	ADD     R2, R1, R1
+	FMOVQ   (R1), F31
+	WORD    $0x4e3fd4e7 // fadd v7.4s, v7.4s, v31.4s
+	ADD     R2, R1, R1
+	FMOVQ   (R1), F31
+	WORD    $0x4e3fd508 // fadd v8.4s, v8.4s, v31.4s
+	ADD     R2, R1, R1
+	FMOVQ   (R1), F31
+	WORD    $0x4e3fd529 // fadd v9.4s, v9.4s, v31.4s
+	ADD     R2, R1, R1
+	FMOVQ   (R1), F31
+	WORD    $0x4e3fd54a // fadd v10.4s, v10.4s, v31.4s
+	ADD     R2, R1, R1
+	FMOVQ   (R1), F31
+	WORD    $0x4e3fd56b // fadd v11.4s, v11.4s, v31.4s
+	ADD     R2, R1, R1
+	FMOVQ   (R1), F31
+	WORD    $0x4e3fd58c // fadd v12.4s, v12.4s, v31.4s
+	ADD     R2, R1, R1
+	FMOVQ   (R1), F31
+	WORD    $0x4e3fd5ad // fadd v13.4s, v13.4s, v31.4s
+	ADD     R2, R1, R1
+	FMOVQ   (R1), F31
+	WORD    $0x4e3fd5ce // fadd v14.4s, v14.4s, v31.4s
+	MOVD    y+16(FP), R1
 
 written15:
 	TST   $2, R0
@@ -31697,21 +30266,20 @@ row1x1:
 	MOVD width+80(FP), R3
 
 position1x1:
-	FMOVQ (R2), F1
-	WORD  $0x3ce0683f // ldr q31, [x1, x0]
-	VFMLA V31.S4, V1.S4, V0.S4
-	ADD   R6, R1, R1
-	ADD   $16, R2, R2
-	SUBS  $1, R3, R3
-	BNE   position1x1
-	MOVD  xSkip+48(FP), R3
-	ADD   R3<<2, R1, R1
-	MOVD  height+72(FP), R16
-	SUBS  $1, R16, R16
-	MOVD  R16, height+72(FP)
-	BNE   row1x1
-	MOVD  sums+16(FP), R0
-	FMOVQ F0, (R0)
+	FMOVQ.P 16(R2), F1
+	WORD    $0x3ce0683f // ldr q31, [x1, x0]
+	VFMLA   V31.S4, V1.S4, V0.S4
+	ADD     R6, R1, R1
+	SUBS    $1, R3, R3
+	BNE     position1x1
+	MOVD    xSkip+48(FP), R3
+	ADD     R3<<2, R1, R1
+	MOVD    height+72(FP), R16
+	SUBS    $1, R16, R16
+	MOVD    R16, height+72(FP)
+	BNE     row1x1
+	MOVD    sums+16(FP), R0
+	FMOVQ   F0, (R0)
 	RET
 
 tile2x1:
@@ -31724,8 +30292,7 @@ tile2x1:
 	B     begin2x1
 
 add2x1:
-	FMOVQ (R0), F0
-	FMOVQ 16(R0), F1
+	FLDPQ (R0), (F0, F1)
 
 begin2x1:
 	MOVD offsets+32(FP), R0
@@ -31744,24 +30311,22 @@ row2x1:
 	MOVD width+80(FP), R6
 
 position2x1:
-	FMOVQ (R3), F2
-	WORD  $0x3ce1685f // ldr q31, [x2, x1]
-	VFMLA V31.S4, V2.S4, V0.S4
-	WORD  $0x3ce0685f // ldr q31, [x2, x0]
-	VFMLA V31.S4, V2.S4, V1.S4
-	ADD   R7, R2, R2
-	ADD   $16, R3, R3
-	SUBS  $1, R6, R6
-	BNE   position2x1
-	MOVD  xSkip+48(FP), R6
-	ADD   R6<<2, R2, R2
-	MOVD  height+72(FP), R16
-	SUBS  $1, R16, R16
-	MOVD  R16, height+72(FP)
-	BNE   row2x1
-	MOVD  sums+16(FP), R0
-	FMOVQ F0, (R0)
-	FMOVQ F1, 16(R0)
+	FMOVQ.P 16(R3), F2
+	WORD    $0x3ce1685f // ldr q31, [x2, x1]
+	VFMLA   V31.S4, V2.S4, V0.S4
+	WORD    $0x3ce0685f // ldr q31, [x2, x0]
+	VFMLA   V31.S4, V2.S4, V1.S4
+	ADD     R7, R2, R2
+	SUBS    $1, R6, R6
+	BNE     position2x1
+	MOVD    xSkip+48(FP), R6
+	ADD     R6<<2, R2, R2
+	MOVD    height+72(FP), R16
+	SUBS    $1, R16, R16
+	MOVD    R16, height+72(FP)
+	BNE     row2x1
+	MOVD    sums+16(FP), R0
+	FSTPQ   (F0, F1), (R0)
 	RET
 
 tile3x1:
@@ -31775,8 +30340,7 @@ tile3x1:
 	B     begin3x1
 
 add3x1:
-	FMOVQ (R0), F0
-	FMOVQ 16(R0), F1
+	FLDPQ (R0), (F0, F1)
 	FMOVQ 32(R0), F2
 
 begin3x1:
@@ -31798,27 +30362,25 @@ row3x1:
 	MOVD width+80(FP), R7
 
 position3x1:
-	FMOVQ (R6), F3
-	WORD  $0x3ce1687f // ldr q31, [x3, x1]
-	VFMLA V31.S4, V3.S4, V0.S4
-	WORD  $0x3ce2687f // ldr q31, [x3, x2]
-	VFMLA V31.S4, V3.S4, V1.S4
-	WORD  $0x3ce0687f // ldr q31, [x3, x0]
-	VFMLA V31.S4, V3.S4, V2.S4
-	ADD   R8, R3, R3
-	ADD   $16, R6, R6
-	SUBS  $1, R7, R7
-	BNE   position3x1
-	MOVD  xSkip+48(FP), R7
-	ADD   R7<<2, R3, R3
-	MOVD  height+72(FP), R16
-	SUBS  $1, R16, R16
-	MOVD  R16, height+72(FP)
-	BNE   row3x1
-	MOVD  sums+16(FP), R0
-	FMOVQ F0, (R0)
-	FMOVQ F1, 16(R0)
-	FMOVQ F2, 32(R0)
+	FMOVQ.P 16(R6), F3
+	WORD    $0x3ce1687f // ldr q31, [x3, x1]
+	VFMLA   V31.S4, V3.S4, V0.S4
+	WORD    $0x3ce2687f // ldr q31, [x3, x2]
+	VFMLA   V31.S4, V3.S4, V1.S4
+	WORD    $0x3ce0687f // ldr q31, [x3, x0]
+	VFMLA   V31.S4, V3.S4, V2.S4
+	ADD     R8, R3, R3
+	SUBS    $1, R7, R7
+	BNE     position3x1
+	MOVD    xSkip+48(FP), R7
+	ADD     R7<<2, R3, R3
+	MOVD    height+72(FP), R16
+	SUBS    $1, R16, R16
+	MOVD    R16, height+72(FP)
+	BNE     row3x1
+	MOVD    sums+16(FP), R0
+	FSTPQ   (F0, F1), (R0)
+	FMOVQ   F2, 32(R0)
 	RET
 
 tile4x1:
@@ -31833,10 +30395,8 @@ tile4x1:
 	B     begin4x1
 
 add4x1:
-	FMOVQ (R0), F0
-	FMOVQ 16(R0), F1
-	FMOVQ 32(R0), F2
-	FMOVQ 48(R0), F3
+	FLDPQ (R0), (F0, F1)
+	FLDPQ 32(R0), (F2, F3)
 
 begin4x1:
 	MOVD offsets+32(FP), R0
@@ -31859,30 +30419,27 @@ row4x1:
 	MOVD width+80(FP), R8
 
 position4x1:
-	FMOVQ (R7), F4
-	WORD  $0x3ce168df // ldr q31, [x6, x1]
-	VFMLA V31.S4, V4.S4, V0.S4
-	WORD  $0x3ce268df // ldr q31, [x6, x2]
-	VFMLA V31.S4, V4.S4, V1.S4
-	WORD  $0x3ce368df // ldr q31, [x6, x3]
-	VFMLA V31.S4, V4.S4, V2.S4
-	WORD  $0x3ce068df // ldr q31, [x6, x0]
-	VFMLA V31.S4, V4.S4, V3.S4
-	ADD   R9, R6, R6
-	ADD   $16, R7, R7
-	SUBS  $1, R8, R8
-	BNE   position4x1
-	MOVD  xSkip+48(FP), R8
-	ADD   R8<<2, R6, R6
-	MOVD  height+72(FP), R16
-	SUBS  $1, R16, R16
-	MOVD  R16, height+72(FP)
-	BNE   row4x1
-	MOVD  sums+16(FP), R0
-	FMOVQ F0, (R0)
-	FMOVQ F1, 16(R0)
-	FMOVQ F2, 32(R0)
-	FMOVQ F3, 48(R0)
+	FMOVQ.P 16(R7), F4
+	WORD    $0x3ce168df // ldr q31, [x6, x1]
+	VFMLA   V31.S4, V4.S4, V0.S4
+	WORD    $0x3ce268df // ldr q31, [x6, x2]
+	VFMLA   V31.S4, V4.S4, V1.S4
+	WORD    $0x3ce368df // ldr q31, [x6, x3]
+	VFMLA   V31.S4, V4.S4, V2.S4
+	WORD    $0x3ce068df // ldr q31, [x6, x0]
+	VFMLA   V31.S4, V4.S4, V3.S4
+	ADD     R9, R6, R6
+	SUBS    $1, R8, R8
+	BNE     position4x1
+	MOVD    xSkip+48(FP), R8
+	ADD     R8<<2, R6, R6
+	MOVD    height+72(FP), R16
+	SUBS    $1, R16, R16
+	MOVD    R16, height+72(FP)
+	BNE     row4x1
+	MOVD    sums+16(FP), R0
+	FSTPQ   (F0, F1), (R0)
+	FSTPQ   (F2, F3), 32(R0)
 	RET
 
 tile5x1:
@@ -31898,10 +30455,8 @@ tile5x1:
 	B     begin5x1
 
 add5x1:
-	FMOVQ (R0), F0
-	FMOVQ 16(R0), F1
-	FMOVQ 32(R0), F2
-	FMOVQ 48(R0), F3
+	FLDPQ (R0), (F0, F1)
+	FLDPQ 32(R0), (F2, F3)
 	FMOVQ 64(R0), F4
 
 begin5x1:
@@ -31927,33 +30482,30 @@ row5x1:
 	MOVD width+80(FP), R9
 
 position5x1:
-	FMOVQ (R8), F5
-	WORD  $0x3ce168ff // ldr q31, [x7, x1]
-	VFMLA V31.S4, V5.S4, V0.S4
-	WORD  $0x3ce268ff // ldr q31, [x7, x2]
-	VFMLA V31.S4, V5.S4, V1.S4
-	WORD  $0x3ce368ff // ldr q31, [x7, x3]
-	VFMLA V31.S4, V5.S4, V2.S4
-	WORD  $0x3ce668ff // ldr q31, [x7, x6]
-	VFMLA V31.S4, V5.S4, V3.S4
-	WORD  $0x3ce068ff // ldr q31, [x7, x0]
-	VFMLA V31.S4, V5.S4, V4.S4
-	ADD   R10, R7, R7
-	ADD   $16, R8, R8
-	SUBS  $1, R9, R9
-	BNE   position5x1
-	MOVD  xSkip+48(FP), R9
-	ADD   R9<<2, R7, R7
-	MOVD  height+72(FP), R16
-	SUBS  $1, R16, R16
-	MOVD  R16, height+72(FP)
-	BNE   row5x1
-	MOVD  sums+16(FP), R0
-	FMOVQ F0, (R0)
-	FMOVQ F1, 16(R0)
-	FMOVQ F2, 32(R0)
-	FMOVQ F3, 48(R0)
-	FMOVQ F4, 64(R0)
+	FMOVQ.P 16(R8), F5
+	WORD    $0x3ce168ff // ldr q31, [x7, x1]
+	VFMLA   V31.S4, V5.S4, V0.S4
+	WORD    $0x3ce268ff // ldr q31, [x7, x2]
+	VFMLA   V31.S4, V5.S4, V1.S4
+	WORD    $0x3ce368ff // ldr q31, [x7, x3]
+	VFMLA   V31.S4, V5.S4, V2.S4
+	WORD    $0x3ce668ff // ldr q31, [x7, x6]
+	VFMLA   V31.S4, V5.S4, V3.S4
+	WORD    $0x3ce068ff // ldr q31, [x7, x0]
+	VFMLA   V31.S4, V5.S4, V4.S4
+	ADD     R10, R7, R7
+	SUBS    $1, R9, R9
+	BNE     position5x1
+	MOVD    xSkip+48(FP), R9
+	ADD     R9<<2, R7, R7
+	MOVD    height+72(FP), R16
+	SUBS    $1, R16, R16
+	MOVD    R16, height+72(FP)
+	BNE     row5x1
+	MOVD    sums+16(FP), R0
+	FSTPQ   (F0, F1), (R0)
+	FSTPQ   (F2, F3), 32(R0)
+	FMOVQ   F4, 64(R0)
 	RET
 
 tile6x1:
@@ -31970,12 +30522,9 @@ tile6x1:
 	B     begin6x1
 
 add6x1:
-	FMOVQ (R0), F0
-	FMOVQ 16(R0), F1
-	FMOVQ 32(R0), F2
-	FMOVQ 48(R0), F3
-	FMOVQ 64(R0), F4
-	FMOVQ 80(R0), F5
+	FLDPQ (R0), (F0, F1)
+	FLDPQ 32(R0), (F2, F3)
+	FLDPQ 64(R0), (F4, F5)
 
 begin6x1:
 	MOVD offsets+32(FP), R0
@@ -32002,36 +30551,32 @@ row6x1:
 	MOVD width+80(FP), R10
 
 position6x1:
-	FMOVQ (R9), F6
-	WORD  $0x3ce1691f // ldr q31, [x8, x1]
-	VFMLA V31.S4, V6.S4, V0.S4
-	WORD  $0x3ce2691f // ldr q31, [x8, x2]
-	VFMLA V31.S4, V6.S4, V1.S4
-	WORD  $0x3ce3691f // ldr q31, [x8, x3]
-	VFMLA V31.S4, V6.S4, V2.S4
-	WORD  $0x3ce6691f // ldr q31, [x8, x6]
-	VFMLA V31.S4, V6.S4, V3.S4
-	WORD  $0x3ce7691f // ldr q31, [x8, x7]
-	VFMLA V31.S4, V6.S4, V4.S4
-	WORD  $0x3ce0691f // ldr q31, [x8, x0]
-	VFMLA V31.S4, V6.S4, V5.S4
-	ADD   R11, R8, R8
-	ADD   $16, R9, R9
-	SUBS  $1, R10, R10
-	BNE   position6x1
-	MOVD  xSkip+48(FP), R10
-	ADD   R10<<2, R8, R8
-	MOVD  height+72(FP), R16
-	SUBS  $1, R16, R16
-	MOVD  R16, height+72(FP)
-	BNE   row6x1
-	MOVD  sums+16(FP), R0
-	FMOVQ F0, (R0)
-	FMOVQ F1, 16(R0)
-	FMOVQ F2, 32(R0)
-	FMOVQ F3, 48(R0)
-	FMOVQ F4, 64(R0)
-	FMOVQ F5, 80(R0)
+	FMOVQ.P 16(R9), F6
+	WORD    $0x3ce1691f // ldr q31, [x8, x1]
+	VFMLA   V31.S4, V6.S4, V0.S4
+	WORD    $0x3ce2691f // ldr q31, [x8, x2]
+	VFMLA   V31.S4, V6.S4, V1.S4
+	WORD    $0x3ce3691f // ldr q31, [x8, x3]
+	VFMLA   V31.S4, V6.S4, V2.S4
+	WORD    $0x3ce6691f // ldr q31, [x8, x6]
+	VFMLA   V31.S4, V6.S4, V3.S4
+	WORD    $0x3ce7691f // ldr q31, [x8, x7]
+	VFMLA   V31.S4, V6.S4, V4.S4
+	WORD    $0x3ce0691f // ldr q31, [x8, x0]
+	VFMLA   V31.S4, V6.S4, V5.S4
+	ADD     R11, R8, R8
+	SUBS    $1, R10, R10
+	BNE     position6x1
+	MOVD    xSkip+48(FP), R10
+	ADD     R10<<2, R8, R8
+	MOVD    height+72(FP), R16
+	SUBS    $1, R16, R16
+	MOVD    R16, height+72(FP)
+	BNE     row6x1
+	MOVD    sums+16(FP), R0
+	FSTPQ   (F0, F1), (R0)
+	FSTPQ   (F2, F3), 32(R0)
+	FSTPQ   (F4, F5), 64(R0)
 	RET
 
 tile7x1:
@@ -32049,12 +30594,9 @@ tile7x1:
 	B     begin7x1
 
 add7x1:
-	FMOVQ (R0), F0
-	FMOVQ 16(R0), F1
-	FMOVQ 32(R0), F2
-	FMOVQ 48(R0), F3
-	FMOVQ 64(R0), F4
-	FMOVQ 80(R0), F5
+	FLDPQ (R0), (F0, F1)
+	FLDPQ 32(R0), (F2, F3)
+	FLDPQ 64(R0), (F4, F5)
 	FMOVQ 96(R0), F6
 
 begin7x1:
@@ -32084,39 +30626,35 @@ row7x1:
 	MOVD width+80(FP), R11
 
 position7x1:
-	FMOVQ (R10), F7
-	WORD  $0x3ce1693f // ldr q31, [x9, x1]
-	VFMLA V31.S4, V7.S4, V0.S4
-	WORD  $0x3ce2693f // ldr q31, [x9, x2]
-	VFMLA V31.S4, V7.S4, V1.S4
-	WORD  $0x3ce3693f // ldr q31, [x9, x3]
-	VFMLA V31.S4, V7.S4, V2.S4
-	WORD  $0x3ce6693f // ldr q31, [x9, x6]
-	VFMLA V31.S4, V7.S4, V3.S4
-	WORD  $0x3ce7693f // ldr q31, [x9, x7]
-	VFMLA V31.S4, V7.S4, V4.S4
-	WORD  $0x3ce8693f // ldr q31, [x9, x8]
-	VFMLA V31.S4, V7.S4, V5.S4
-	WORD  $0x3ce0693f // ldr q31, [x9, x0]
-	VFMLA V31.S4, V7.S4, V6.S4
-	ADD   R12, R9, R9
-	ADD   $16, R10, R10
-	SUBS  $1, R11, R11
-	BNE   position7x1
-	MOVD  xSkip+48(FP), R11
-	ADD   R11<<2, R9, R9
-	MOVD  height+72(FP), R16
-	SUBS  $1, R16, R16
-	MOVD  R16, height+72(FP)
-	BNE   row7x1
-	MOVD  sums+16(FP), R0
-	FMOVQ F0, (R0)
-	FMOVQ F1, 16(R0)
-	FMOVQ F2, 32(R0)
-	FMOVQ F3, 48(R0)
-	FMOVQ F4, 64(R0)
-	FMOVQ F5, 80(R0)
-	FMOVQ F6, 96(R0)
+	FMOVQ.P 16(R10), F7
+	WORD    $0x3ce1693f // ldr q31, [x9, x1]
+	VFMLA   V31.S4, V7.S4, V0.S4
+	WORD    $0x3ce2693f // ldr q31, [x9, x2]
+	VFMLA   V31.S4, V7.S4, V1.S4
+	WORD    $0x3ce3693f // ldr q31, [x9, x3]
+	VFMLA   V31.S4, V7.S4, V2.S4
+	WORD    $0x3ce6693f // ldr q31, [x9, x6]
+	VFMLA   V31.S4, V7.S4, V3.S4
+	WORD    $0x3ce7693f // ldr q31, [x9, x7]
+	VFMLA   V31.S4, V7.S4, V4.S4
+	WORD    $0x3ce8693f // ldr q31, [x9, x8]
+	VFMLA   V31.S4, V7.S4, V5.S4
+	WORD    $0x3ce0693f // ldr q31, [x9, x0]
+	VFMLA   V31.S4, V7.S4, V6.S4
+	ADD     R12, R9, R9
+	SUBS    $1, R11, R11
+	BNE     position7x1
+	MOVD    xSkip+48(FP), R11
+	ADD     R11<<2, R9, R9
+	MOVD    height+72(FP), R16
+	SUBS    $1, R16, R16
+	MOVD    R16, height+72(FP)
+	BNE     row7x1
+	MOVD    sums+16(FP), R0
+	FSTPQ   (F0, F1), (R0)
+	FSTPQ   (F2, F3), 32(R0)
+	FSTPQ   (F4, F5), 64(R0)
+	FMOVQ   F6, 96(R0)
 	RET
 
 tile8x1:
@@ -32135,14 +30673,10 @@ tile8x1:
 	B     begin8x1
 
 add8x1:
-	FMOVQ (R0), F0
-	FMOVQ 16(R0), F1
-	FMOVQ 32(R0), F2
-	FMOVQ 48(R0), F3
-	FMOVQ 64(R0), F4
-	FMOVQ 80(R0), F5
-	FMOVQ 96(R0), F6
-	FMOVQ 112(R0), F7
+	FLDPQ (R0), (F0, F1)
+	FLDPQ 32(R0), (F2, F3)
+	FLDPQ 64(R0), (F4, F5)
+	FLDPQ 96(R0), (F6, F7)
 
 begin8x1:
 	MOVD offsets+32(FP), R0
@@ -32173,42 +30707,37 @@ row8x1:
 	MOVD width+80(FP), R12
 
 position8x1:
-	FMOVQ (R11), F8
-	WORD  $0x3ce1695f // ldr q31, [x10, x1]
-	VFMLA V31.S4, V8.S4, V0.S4
-	WORD  $0x3ce2695f // ldr q31, [x10, x2]
-	VFMLA V31.S4, V8.S4, V1.S4
-	WORD  $0x3ce3695f // ldr q31, [x10, x3]
-	VFMLA V31.S4, V8.S4, V2.S4
-	WORD  $0x3ce6695f // ldr q31, [x10, x6]
-	VFMLA V31.S4, V8.S4, V3.S4
-	WORD  $0x3ce7695f // ldr q31, [x10, x7]
-	VFMLA V31.S4, V8.S4, V4.S4
-	WORD  $0x3ce8695f // ldr q31, [x10, x8]
-	VFMLA V31.S4, V8.S4, V5.S4
-	WORD  $0x3ce9695f // ldr q31, [x10, x9]
-	VFMLA V31.S4, V8.S4, V6.S4
-	WORD  $0x3ce0695f // ldr q31, [x10, x0]
-	VFMLA V31.S4, V8.S4, V7.S4
-	ADD   R13, R10, R10
-	ADD   $16, R11, R11
-	SUBS  $1, R12, R12
-	BNE   position8x1
-	MOVD  xSkip+48(FP), R12
-	ADD   R12<<2, R10, R10
-	MOVD  height+72(FP), R16
-	SUBS  $1, R16, R16
-	MOVD  R16, height+72(FP)
-	BNE   row8x1
-	MOVD  sums+16(FP), R0
-	FMOVQ F0, (R0)
-	FMOVQ F1, 16(R0)
-	FMOVQ F2, 32(R0)
-	FMOVQ F3, 48(R0)
-	FMOVQ F4, 64(R0)
-	FMOVQ F5, 80(R0)
-	FMOVQ F6, 96(R0)
-	FMOVQ F7, 112(R0)
+	FMOVQ.P 16(R11), F8
+	WORD    $0x3ce1695f // ldr q31, [x10, x1]
+	VFMLA   V31.S4, V8.S4, V0.S4
+	WORD    $0x3ce2695f // ldr q31, [x10, x2]
+	VFMLA   V31.S4, V8.S4, V1.S4
+	WORD    $0x3ce3695f // ldr q31, [x10, x3]
+	VFMLA   V31.S4, V8.S4, V2.S4
+	WORD    $0x3ce6695f // ldr q31, [x10, x6]
+	VFMLA   V31.S4, V8.S4, V3.S4
+	WORD    $0x3ce7695f // ldr q31, [x10, x7]
+	VFMLA   V31.S4, V8.S4, V4.S4
+	WORD    $0x3ce8695f // ldr q31, [x10, x8]
+	VFMLA   V31.S4, V8.S4, V5.S4
+	WORD    $0x3ce9695f // ldr q31, [x10, x9]
+	VFMLA   V31.S4, V8.S4, V6.S4
+	WORD    $0x3ce0695f // ldr q31, [x10, x0]
+	VFMLA   V31.S4, V8.S4, V7.S4
+	ADD     R13, R10, R10
+	SUBS    $1, R12, R12
+	BNE     position8x1
+	MOVD    xSkip+48(FP), R12
+	ADD     R12<<2, R10, R10
+	MOVD    height+72(FP), R16
+	SUBS    $1, R16, R16
+	MOVD    R16, height+72(FP)
+	BNE     row8x1
+	MOVD    sums+16(FP), R0
+	FSTPQ   (F0, F1), (R0)
+	FSTPQ   (F2, F3), 32(R0)
+	FSTPQ   (F4, F5), 64(R0)
+	FSTPQ   (F6, F7), 96(R0)
 	RET
 
 tile9x1:
@@ -32228,14 +30757,10 @@ tile9x1:
 	B     begin9x1
 
 add9x1:
-	FMOVQ (R0), F0
-	FMOVQ 16(R0), F1
-	FMOVQ 32(R0), F2
-	FMOVQ 48(R0), F3
-	FMOVQ 64(R0), F4
-	FMOVQ 80(R0), F5
-	FMOVQ 96(R0), F6
-	FMOVQ 112(R0), F7
+	FLDPQ (R0), (F0, F1)
+	FLDPQ 32(R0), (F2, F3)
+	FLDPQ 64(R0), (F4, F5)
+	FLDPQ 96(R0), (F6, F7)
 	FMOVQ 128(R0), F8
 
 begin9x1:
@@ -32269,45 +30794,40 @@ row9x1:
 	MOVD width+80(FP), R13
 
 position9x1:
-	FMOVQ (R12), F9
-	WORD  $0x3ce1697f // ldr q31, [x11, x1]
-	VFMLA V31.S4, V9.S4, V0.S4
-	WORD  $0x3ce2697f // ldr q31, [x11, x2]
-	VFMLA V31.S4, V9.S4, V1.S4
-	WORD  $0x3ce3697f // ldr q31, [x11, x3]
-	VFMLA V31.S4, V9.S4, V2.S4
-	WORD  $0x3ce6697f // ldr q31, [x11, x6]
-	VFMLA V31.S4, V9.S4, V3.S4
-	WORD  $0x3ce7697f // ldr q31, [x11, x7]
-	VFMLA V31.S4, V9.S4, V4.S4
-	WORD  $0x3ce8697f // ldr q31, [x11, x8]
-	VFMLA V31.S4, V9.S4, V5.S4
-	WORD  $0x3ce9697f // ldr q31, [x11, x9]
-	VFMLA V31.S4, V9.S4, V6.S4
-	WORD  $0x3cea697f // ldr q31, [x11, x10]
-	VFMLA V31.S4, V9.S4, V7.S4
-	WORD  $0x3ce0697f // ldr q31, [x11, x0]
-	VFMLA V31.S4, V9.S4, V8.S4
-	ADD   R14, R11, R11
-	ADD   $16, R12, R12
-	SUBS  $1, R13, R13
-	BNE   position9x1
-	MOVD  xSkip+48(FP), R13
-	ADD   R13<<2, R11, R11
-	MOVD  height+72(FP), R16
-	SUBS  $1, R16, R16
-	MOVD  R16, height+72(FP)
-	BNE   row9x1
-	MOVD  sums+16(FP), R0
-	FMOVQ F0, (R0)
-	FMOVQ F1, 16(R0)
-	FMOVQ F2, 32(R0)
-	FMOVQ F3, 48(R0)
-	FMOVQ F4, 64(R0)
-	FMOVQ F5, 80(R0)
-	FMOVQ F6, 96(R0)
-	FMOVQ F7, 112(R0)
-	FMOVQ F8, 128(R0)
+	FMOVQ.P 16(R12), F9
+	WORD    $0x3ce1697f // ldr q31, [x11, x1]
+	VFMLA   V31.S4, V9.S4, V0.S4
+	WORD    $0x3ce2697f // ldr q31, [x11, x2]
+	VFMLA   V31.S4, V9.S4, V1.S4
+	WORD    $0x3ce3697f // ldr q31, [x11, x3]
+	VFMLA   V31.S4, V9.S4, V2.S4
+	WORD    $0x3ce6697f // ldr q31, [x11, x6]
+	VFMLA   V31.S4, V9.S4, V3.S4
+	WORD    $0x3ce7697f // ldr q31, [x11, x7]
+	VFMLA   V31.S4, V9.S4, V4.S4
+	WORD    $0x3ce8697f // ldr q31, [x11, x8]
+	VFMLA   V31.S4, V9.S4, V5.S4
+	WORD    $0x3ce9697f // ldr q31, [x11, x9]
+	VFMLA   V31.S4, V9.S4, V6.S4
+	WORD    $0x3cea697f // ldr q31, [x11, x10]
+	VFMLA   V31.S4, V9.S4, V7.S4
+	WORD    $0x3ce0697f // ldr q31, [x11, x0]
+	VFMLA   V31.S4, V9.S4, V8.S4
+	ADD     R14, R11, R11
+	SUBS    $1, R13, R13
+	BNE     position9x1
+	MOVD    xSkip+48(FP), R13
+	ADD     R13<<2, R11, R11
+	MOVD    height+72(FP), R16
+	SUBS    $1, R16, R16
+	MOVD    R16, height+72(FP)
+	BNE     row9x1
+	MOVD    sums+16(FP), R0
+	FSTPQ   (F0, F1), (R0)
+	FSTPQ   (F2, F3), 32(R0)
+	FSTPQ   (F4, F5), 64(R0)
+	FSTPQ   (F6, F7), 96(R0)
+	FMOVQ   F8, 128(R0)
 	RET
 
 tile10x1:
@@ -32328,16 +30848,11 @@ tile10x1:
 	B     begin10x1
 
 add10x1:
-	FMOVQ (R0), F0
-	FMOVQ 16(R0), F1
-	FMOVQ 32(R0), F2
-	FMOVQ 48(R0), F3
-	FMOVQ 64(R0), F4
-	FMOVQ 80(R0), F5
-	FMOVQ 96(R0), F6
-	FMOVQ 112(R0), F7
-	FMOVQ 128(R0), F8
-	FMOVQ 144(R0), F9
+	FLDPQ (R0), (F0, F1)
+	FLDPQ 32(R0), (F2, F3)
+	FLDPQ 64(R0), (F4, F5)
+	FLDPQ 96(R0), (F6, F7)
+	FLDPQ 128(R0), (F8, F9)
 
 begin10x1:
 	MOVD offsets+32(FP), R0
@@ -32372,48 +30887,42 @@ row10x1:
 	MOVD width+80(FP), R14
 
 position10x1:
-	FMOVQ (R13), F10
-	WORD  $0x3ce1699f // ldr q31, [x12, x1]
-	VFMLA V31.S4, V10.S4, V0.S4
-	WORD  $0x3ce2699f // ldr q31, [x12, x2]
-	VFMLA V31.S4, V10.S4, V1.S4
-	WORD  $0x3ce3699f // ldr q31, [x12, x3]
-	VFMLA V31.S4, V10.S4, V2.S4
-	WORD  $0x3ce6699f // ldr q31, [x12, x6]
-	VFMLA V31.S4, V10.S4, V3.S4
-	WORD  $0x3ce7699f // ldr q31, [x12, x7]
-	VFMLA V31.S4, V10.S4, V4.S4
-	WORD  $0x3ce8699f // ldr q31, [x12, x8]
-	VFMLA V31.S4, V10.S4, V5.S4
-	WORD  $0x3ce9699f // ldr q31, [x12, x9]
-	VFMLA V31.S4, V10.S4, V6.S4
-	WORD  $0x3cea699f // ldr q31, [x12, x10]
-	VFMLA V31.S4, V10.S4, V7.S4
-	WORD  $0x3ceb699f // ldr q31, [x12, x11]
-	VFMLA V31.S4, V10.S4, V8.S4
-	WORD  $0x3ce0699f // ldr q31, [x12, x0]
-	VFMLA V31.S4, V10.S4, V9.S4
-	ADD   R15, R12, R12
-	ADD   $16, R13, R13
-	SUBS  $1, R14, R14
-	BNE   position10x1
-	MOVD  xSkip+48(FP), R14
-	ADD   R14<<2, R12, R12
-	MOVD  height+72(FP), R16
-	SUBS  $1, R16, R16
-	MOVD  R16, height+72(FP)
-	BNE   row10x1
-	MOVD  sums+16(FP), R0
-	FMOVQ F0, (R0)
-	FMOVQ F1, 16(R0)
-	FMOVQ F2, 32(R0)
-	FMOVQ F3, 48(R0)
-	FMOVQ F4, 64(R0)
-	FMOVQ F5, 80(R0)
-	FMOVQ F6, 96(R0)
-	FMOVQ F7, 112(R0)
-	FMOVQ F8, 128(R0)
-	FMOVQ F9, 144(R0)
+	FMOVQ.P 16(R13), F10
+	WORD    $0x3ce1699f // ldr q31, [x12, x1]
+	VFMLA   V31.S4, V10.S4, V0.S4
+	WORD    $0x3ce2699f // ldr q31, [x12, x2]
+	VFMLA   V31.S4, V10.S4, V1.S4
+	WORD    $0x3ce3699f // ldr q31, [x12, x3]
+	VFMLA   V31.S4, V10.S4, V2.S4
+	WORD    $0x3ce6699f // ldr q31, [x12, x6]
+	VFMLA   V31.S4, V10.S4, V3.S4
+	WORD    $0x3ce7699f // ldr q31, [x12, x7]
+	VFMLA   V31.S4, V10.S4, V4.S4
+	WORD    $0x3ce8699f // ldr q31, [x12, x8]
+	VFMLA   V31.S4, V10.S4, V5.S4
+	WORD    $0x3ce9699f // ldr q31, [x12, x9]
+	VFMLA   V31.S4, V10.S4, V6.S4
+	WORD    $0x3cea699f // ldr q31, [x12, x10]
+	VFMLA   V31.S4, V10.S4, V7.S4
+	WORD    $0x3ceb699f // ldr q31, [x12, x11]
+	VFMLA   V31.S4, V10.S4, V8.S4
+	WORD    $0x3ce0699f // ldr q31, [x12, x0]
+	VFMLA   V31.S4, V10.S4, V9.S4
+	ADD     R15, R12, R12
+	SUBS    $1, R14, R14
+	BNE     position10x1
+	MOVD    xSkip+48(FP), R14
+	ADD     R14<<2, R12, R12
+	MOVD    height+72(FP), R16
+	SUBS    $1, R16, R16
+	MOVD    R16, height+72(FP)
+	BNE     row10x1
+	MOVD    sums+16(FP), R0
+	FSTPQ   (F0, F1), (R0)
+	FSTPQ   (F2, F3), 32(R0)
+	FSTPQ   (F4, F5), 64(R0)
+	FSTPQ   (F6, F7), 96(R0)
+	FSTPQ   (F8, F9), 128(R0)
 	RET
 
 tile11x1:
@@ -32435,16 +30944,11 @@ tile11x1:
 	B     begin11x1
 
 add11x1:
-	FMOVQ (R0), F0
-	FMOVQ 16(R0), F1
-	FMOVQ 32(R0), F2
-	FMOVQ 48(R0), F3
-	FMOVQ 64(R0), F4
-	FMOVQ 80(R0), F5
-	FMOVQ 96(R0), F6
-	FMOVQ 112(R0), F7
-	FMOVQ 128(R0), F8
-	FMOVQ 144(R0), F9
+	FLDPQ (R0), (F0, F1)
+	FLDPQ 32(R0), (F2, F3)
+	FLDPQ 64(R0), (F4, F5)
+	FLDPQ 96(R0), (F6, F7)
+	FLDPQ 128(R0), (F8, F9)
 	FMOVQ 160(R0), F10
 
 begin11x1:
@@ -32482,51 +30986,45 @@ row11x1:
 	MOVD width+80(FP), R15
 
 position11x1:
-	FMOVQ (R14), F11
-	WORD  $0x3ce169bf // ldr q31, [x13, x1]
-	VFMLA V31.S4, V11.S4, V0.S4
-	WORD  $0x3ce269bf // ldr q31, [x13, x2]
-	VFMLA V31.S4, V11.S4, V1.S4
-	WORD  $0x3ce369bf // ldr q31, [x13, x3]
-	VFMLA V31.S4, V11.S4, V2.S4
-	WORD  $0x3ce669bf // ldr q31, [x13, x6]
-	VFMLA V31.S4, V11.S4, V3.S4
-	WORD  $0x3ce769bf // ldr q31, [x13, x7]
-	VFMLA V31.S4, V11.S4, V4.S4
-	WORD  $0x3ce869bf // ldr q31, [x13, x8]
-	VFMLA V31.S4, V11.S4, V5.S4
-	WORD  $0x3ce969bf // ldr q31, [x13, x9]
-	VFMLA V31.S4, V11.S4, V6.S4
-	WORD  $0x3cea69bf // ldr q31, [x13, x10]
-	VFMLA V31.S4, V11.S4, V7.S4
-	WORD  $0x3ceb69bf // ldr q31, [x13, x11]
-	VFMLA V31.S4, V11.S4, V8.S4
-	WORD  $0x3cec69bf // ldr q31, [x13, x12]
-	VFMLA V31.S4, V11.S4, V9.S4
-	WORD  $0x3ce069bf // ldr q31, [x13, x0]
-	VFMLA V31.S4, V11.S4, V10.S4
-	ADD   R5, R13, R13
-	ADD   $16, R14, R14
-	SUBS  $1, R15, R15
-	BNE   position11x1
-	MOVD  xSkip+48(FP), R15
-	ADD   R15<<2, R13, R13
-	MOVD  height+72(FP), R16
-	SUBS  $1, R16, R16
-	MOVD  R16, height+72(FP)
-	BNE   row11x1
-	MOVD  sums+16(FP), R0
-	FMOVQ F0, (R0)
-	FMOVQ F1, 16(R0)
-	FMOVQ F2, 32(R0)
-	FMOVQ F3, 48(R0)
-	FMOVQ F4, 64(R0)
-	FMOVQ F5, 80(R0)
-	FMOVQ F6, 96(R0)
-	FMOVQ F7, 112(R0)
-	FMOVQ F8, 128(R0)
-	FMOVQ F9, 144(R0)
-	FMOVQ F10, 160(R0)
+	FMOVQ.P 16(R14), F11
+	WORD    $0x3ce169bf // ldr q31, [x13, x1]
+	VFMLA   V31.S4, V11.S4, V0.S4
+	WORD    $0x3ce269bf // ldr q31, [x13, x2]
+	VFMLA   V31.S4, V11.S4, V1.S4
+	WORD    $0x3ce369bf // ldr q31, [x13, x3]
+	VFMLA   V31.S4, V11.S4, V2.S4
+	WORD    $0x3ce669bf // ldr q31, [x13, x6]
+	VFMLA   V31.S4, V11.S4, V3.S4
+	WORD    $0x3ce769bf // ldr q31, [x13, x7]
+	VFMLA   V31.S4, V11.S4, V4.S4
+	WORD    $0x3ce869bf // ldr q31, [x13, x8]
+	VFMLA   V31.S4, V11.S4, V5.S4
+	WORD    $0x3ce969bf // ldr q31, [x13, x9]
+	VFMLA   V31.S4, V11.S4, V6.S4
+	WORD    $0x3cea69bf // ldr q31, [x13, x10]
+	VFMLA   V31.S4, V11.S4, V7.S4
+	WORD    $0x3ceb69bf // ldr q31, [x13, x11]
+	VFMLA   V31.S4, V11.S4, V8.S4
+	WORD    $0x3cec69bf // ldr q31, [x13, x12]
+	VFMLA   V31.S4, V11.S4, V9.S4
+	WORD    $0x3ce069bf // ldr q31, [x13, x0]
+	VFMLA   V31.S4, V11.S4, V10.S4
+	ADD     R5, R13, R13
+	SUBS    $1, R15, R15
+	BNE     position11x1
+	MOVD    xSkip+48(FP), R15
+	ADD     R15<<2, R13, R13
+	MOVD    height+72(FP), R16
+	SUBS    $1, R16, R16
+	MOVD    R16, height+72(FP)
+	BNE     row11x1
+	MOVD    sums+16(FP), R0
+	FSTPQ   (F0, F1), (R0)
+	FSTPQ   (F2, F3), 32(R0)
+	FSTPQ   (F4, F5), 64(R0)
+	FSTPQ   (F6, F7), 96(R0)
+	FSTPQ   (F8, F9), 128(R0)
+	FMOVQ   F10, 160(R0)
 	RET
 
 // func momentsNEON(sums *float32, x *float32, shift *float32, n int)
@@ -32595,15 +31093,14 @@ few:
 	ADD $8, R1, R1
 
 one:
-	CMP   $0, R1
-	BEQ   done
-	FMOVQ (R0), F17
-	WORD  $0x4eb0d631 // fsub v17.4s, v17.4s, v16.4s
-	WORD  $0x4e31d400 // fadd v0.4s, v0.4s, v17.4s
-	VFMLA V17.S4, V17.S4, V8.S4
-	ADD   $16, R0, R0
-	SUB   $1, R1, R1
-	B     one
+	CMP     $0, R1
+	BEQ     done
+	FMOVQ.P 16(R0), F17
+	WORD    $0x4eb0d631 // fsub v17.4s, v17.4s, v16.4s
+	WORD    $0x4e31d400 // fadd v0.4s, v0.4s, v17.4s
+	VFMLA   V17.S4, V17.S4, V8.S4
+	SUB     $1, R1, R1
+	B       one
 
 done:
 	MOVD  sums+0(FP), R0
@@ -32614,7 +31111,6 @@ done:
 	WORD  $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
 	WORD  $0x4e26d484 // fadd v4.4s, v4.4s, v6.4s
 	WORD  $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
-	FMOVQ F0, (R0)
 	WORD  $0x4e29d508 // fadd v8.4s, v8.4s, v9.4s
 	WORD  $0x4e2bd54a // fadd v10.4s, v10.4s, v11.4s
 	WORD  $0x4e2dd58c // fadd v12.4s, v12.4s, v13.4s
@@ -32622,7 +31118,7 @@ done:
 	WORD  $0x4e2ad508 // fadd v8.4s, v8.4s, v10.4s
 	WORD  $0x4e2ed58c // fadd v12.4s, v12.4s, v14.4s
 	WORD  $0x4e2cd508 // fadd v8.4s, v8.4s, v12.4s
-	FMOVQ F8, 16(R0)
+	FSTPQ (F0, F8), (R0)
 	RET
 
 // func gradientMomentsNEON(sums *float32, dy *float32, x *float32, shift *float32, n int)
@@ -32701,17 +31197,15 @@ few:
 	ADD $8, R2, R2
 
 one:
-	CMP   $0, R2
-	BEQ   done
-	FMOVQ (R0), F17
-	FMOVQ (R1), F18
-	WORD  $0x4eb0d631 // fsub v17.4s, v17.4s, v16.4s
-	WORD  $0x4e32d400 // fadd v0.4s, v0.4s, v18.4s
-	VFMLA V17.S4, V18.S4, V8.S4
-	ADD   $16, R0, R0
-	ADD   $16, R1, R1
-	SUB   $1, R2, R2
-	B     one
+	CMP     $0, R2
+	BEQ     done
+	FMOVQ.P 16(R0), F17
+	FMOVQ.P 16(R1), F18
+	WORD    $0x4eb0d631 // fsub v17.4s, v17.4s, v16.4s
+	WORD    $0x4e32d400 // fadd v0.4s, v0.4s, v18.4s
+	VFMLA   V17.S4, V18.S4, V8.S4
+	SUB     $1, R2, R2
+	B       one
 
 done:
 	MOVD  sums+0(FP), R0
@@ -32722,7 +31216,6 @@ done:
 	WORD  $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
 	WORD  $0x4e26d484 // fadd v4.4s, v4.4s, v6.4s
 	WORD  $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
-	FMOVQ F0, (R0)
 	WORD  $0x4e29d508 // fadd v8.4s, v8.4s, v9.4s
 	WORD  $0x4e2bd54a // fadd v10.4s, v10.4s, v11.4s
 	WORD  $0x4e2dd58c // fadd v12.4s, v12.4s, v13.4s
@@ -32730,7 +31223,7 @@ done:
 	WORD  $0x4e2ad508 // fadd v8.4s, v8.4s, v10.4s
 	WORD  $0x4e2ed58c // fadd v12.4s, v12.4s, v14.4s
 	WORD  $0x4e2cd508 // fadd v8.4s, v8.4s, v12.4s
-	FMOVQ F8, 16(R0)
+	FSTPQ (F0, F8), (R0)
 	RET
 
 // func gradientMomentsReLUNEON(sums *float32, dy *float32, y *float32, x *float32, shift *float32, n int)
@@ -32739,8 +31232,7 @@ TEXT ·gradientMomentsReLUNEON(SB), NOSPLIT, $0-48
 	MOVD  dy+8(FP), R1
 	MOVD  y+16(FP), R2
 	MOVD  shift+32(FP), R3
-	FMOVQ (R3), F16
-	FMOVQ 16(R3), F21
+	FLDPQ (R3), (F16, F21)
 	VMOVI $0, V0.B16
 	VMOVI $0, V1.B16
 	VMOVI $0, V2.B16
@@ -32861,24 +31353,21 @@ few:
 	ADD $8, R3, R3
 
 one:
-	CMP   $0, R3
-	BEQ   done
-	FMOVQ (R2), F20
-	FMOVQ (R1), F18
-	WORD  $0x6eb4e6b6 // fcmgt v22.4s, v21.4s, v20.4s
-	WORD  $0x6eb3e694 // fcmgt v20.4s, v20.4s, v19.4s
-	VAND  V20.B16, V22.B16, V20.B16
-	VAND  V20.B16, V18.B16, V18.B16
-	FMOVQ F18, (R1)
-	FMOVQ (R0), F17
-	WORD  $0x4eb0d631 // fsub v17.4s, v17.4s, v16.4s
-	WORD  $0x4e32d400 // fadd v0.4s, v0.4s, v18.4s
-	VFMLA V17.S4, V18.S4, V8.S4
-	ADD   $16, R0, R0
-	ADD   $16, R1, R1
-	ADD   $16, R2, R2
-	SUB   $1, R3, R3
-	B     one
+	CMP     $0, R3
+	BEQ     done
+	FMOVQ.P 16(R2), F20
+	FMOVQ   (R1), F18
+	WORD    $0x6eb4e6b6 // fcmgt v22.4s, v21.4s, v20.4s
+	WORD    $0x6eb3e694 // fcmgt v20.4s, v20.4s, v19.4s
+	VAND    V20.B16, V22.B16, V20.B16
+	VAND    V20.B16, V18.B16, V18.B16
+	FMOVQ.P F18, 16(R1)
+	FMOVQ.P 16(R0), F17
+	WORD    $0x4eb0d631 // fsub v17.4s, v17.4s, v16.4s
+	WORD    $0x4e32d400 // fadd v0.4s, v0.4s, v18.4s
+	VFMLA   V17.S4, V18.S4, V8.S4
+	SUB     $1, R3, R3
+	B       one
 
 done:
 	MOVD  sums+0(FP), R0
@@ -32889,7 +31378,6 @@ done:
 	WORD  $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
 	WORD  $0x4e26d484 // fadd v4.4s, v4.4s, v6.4s
 	WORD  $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
-	FMOVQ F0, (R0)
 	WORD  $0x4e29d508 // fadd v8.4s, v8.4s, v9.4s
 	WORD  $0x4e2bd54a // fadd v10.4s, v10.4s, v11.4s
 	WORD  $0x4e2dd58c // fadd v12.4s, v12.4s, v13.4s
@@ -32897,7 +31385,7 @@ done:
 	WORD  $0x4e2ad508 // fadd v8.4s, v8.4s, v10.4s
 	WORD  $0x4e2ed58c // fadd v12.4s, v12.4s, v14.4s
 	WORD  $0x4e2cd508 // fadd v8.4s, v8.4s, v12.4s
-	FMOVQ F8, 16(R0)
+	FSTPQ (F0, F8), (R0)
 	RET
 
 // func sumVectorsNEON(sums *float32, x *float32, n int)
@@ -32940,13 +31428,12 @@ few:
 	ADD $8, R1, R1
 
 one:
-	CMP   $0, R1
-	BEQ   done
-	FMOVQ (R0), F31
-	WORD  $0x4e3fd400 // fadd v0.4s, v0.4s, v31.4s
-	ADD   $16, R0, R0
-	SUB   $1, R1, R1
-	B     one
+	CMP     $0, R1
+	BEQ     done
+	FMOVQ.P 16(R0), F31
+	WORD    $0x4e3fd400 // fadd v0.4s, v0.4s, v31.4s
+	SUB     $1, R1, R1
+	B       one
 
 done:
 	MOVD  sums+0(FP), R0
@@ -32963,8 +31450,7 @@ done:
 // func normalizeVectorsNEON(y *float32, x *float32, more *float32, c *float32, n int)
 TEXT ·normalizeVectorsNEON(SB), NOSPLIT, $0-40
 	MOVD  c+24(FP), R0
-	FMOVQ (R0), F16
-	FMOVQ 16(R0), F17
+	FLDPQ (R0), (F16, F17)
 	FMOVQ 32(R0), F18
 	MOVD  y+0(FP), R0
 	MOVD  x+8(FP), R1
@@ -32973,46 +31459,38 @@ TEXT ·normalizeVectorsNEON(SB), NOSPLIT, $0-40
 	BLT   few
 
 some:
-	FMOVQ (R1), F0
+	FLDPQ (R1), (F0, F1)
 	WORD  $0x4eb0d400 // fsub v0.4s, v0.4s, v16.4s
 	VORR  V18.B16, V18.B16, V8.B16
 	VFMLA V17.S4, V0.S4, V8.S4
-	FMOVQ F8, (R0)
-	FMOVQ 16(R1), F1
 	WORD  $0x4eb0d421 // fsub v1.4s, v1.4s, v16.4s
 	VORR  V18.B16, V18.B16, V9.B16
 	VFMLA V17.S4, V1.S4, V9.S4
-	FMOVQ F9, 16(R0)
-	FMOVQ 32(R1), F2
+	FSTPQ (F8, F9), (R0)
+	FLDPQ 32(R1), (F2, F3)
 	WORD  $0x4eb0d442 // fsub v2.4s, v2.4s, v16.4s
 	VORR  V18.B16, V18.B16, V10.B16
 	VFMLA V17.S4, V2.S4, V10.S4
-	FMOVQ F10, 32(R0)
-	FMOVQ 48(R1), F3
 	WORD  $0x4eb0d463 // fsub v3.4s, v3.4s, v16.4s
 	VORR  V18.B16, V18.B16, V11.B16
 	VFMLA V17.S4, V3.S4, V11.S4
-	FMOVQ F11, 48(R0)
-	FMOVQ 64(R1), F4
+	FSTPQ (F10, F11), 32(R0)
+	FLDPQ 64(R1), (F4, F5)
 	WORD  $0x4eb0d484 // fsub v4.4s, v4.4s, v16.4s
 	VORR  V18.B16, V18.B16, V12.B16
 	VFMLA V17.S4, V4.S4, V12.S4
-	FMOVQ F12, 64(R0)
-	FMOVQ 80(R1), F5
 	WORD  $0x4eb0d4a5 // fsub v5.4s, v5.4s, v16.4s
 	VORR  V18.B16, V18.B16, V13.B16
 	VFMLA V17.S4, V5.S4, V13.S4
-	FMOVQ F13, 80(R0)
-	FMOVQ 96(R1), F6
+	FSTPQ (F12, F13), 64(R0)
+	FLDPQ 96(R1), (F6, F7)
 	WORD  $0x4eb0d4c6 // fsub v6.4s, v6.4s, v16.4s
 	VORR  V18.B16, V18.B16, V14.B16
 	VFMLA V17.S4, V6.S4, V14.S4
-	FMOVQ F14, 96(R0)
-	FMOVQ 112(R1), F7
 	WORD  $0x4eb0d4e7 // fsub v7.4s, v7.4s, v16.4s
 	VORR  V18.B16, V18.B16, V15.B16
 	VFMLA V17.S4, V7.S4, V15.S4
-	FMOVQ F15, 112(R0)
+	FSTPQ (F14, F15), 96(R0)
 	ADD   $128, R0, R0
 	ADD   $128, R1, R1
 	SUBS  $8, R2, R2
@@ -33022,17 +31500,15 @@ few:
 	ADD $8, R2, R2
 
 one:
-	CMP   $0, R2
-	BEQ   done
-	FMOVQ (R1), F0
-	WORD  $0x4eb0d400 // fsub v0.4s, v0.4s, v16.4s
-	VORR  V18.B16, V18.B16, V8.B16
-	VFMLA V17.S4, V0.S4, V8.S4
-	FMOVQ F8, (R0)
-	ADD   $16, R0, R0
-	ADD   $16, R1, R1
-	SUB   $1, R2, R2
-	B     one
+	CMP     $0, R2
+	BEQ     done
+	FMOVQ.P 16(R1), F0
+	WORD    $0x4eb0d400 // fsub v0.4s, v0.4s, v16.4s
+	VORR    V18.B16, V18.B16, V8.B16
+	VFMLA   V17.S4, V0.S4, V8.S4
+	FMOVQ.P F8, 16(R0)
+	SUB     $1, R2, R2
+	B       one
 
 done:
 	RET
@@ -33040,8 +31516,7 @@ done:
 // func normalizeVectorsAddNEON(y *float32, x *float32, more *float32, c *float32, n int)
 TEXT ·normalizeVectorsAddNEON(SB), NOSPLIT, $0-40
 	MOVD  c+24(FP), R0
-	FMOVQ (R0), F16
-	FMOVQ 16(R0), F17
+	FLDPQ (R0), (F16, F17)
 	FMOVQ 32(R0), F18
 	MOVD  y+0(FP), R0
 	MOVD  x+8(FP), R1
@@ -33051,62 +31526,54 @@ TEXT ·normalizeVectorsAddNEON(SB), NOSPLIT, $0-40
 	BLT   few
 
 some:
-	FMOVQ (R1), F0
+	FLDPQ (R1), (F0, F1)
 	WORD  $0x4eb0d400 // fsub v0.4s, v0.4s, v16.4s
 	VORR  V18.B16, V18.B16, V8.B16
 	VFMLA V17.S4, V0.S4, V8.S4
 	FMOVQ (R2), F31
 	WORD  $0x4e3fd508 // fadd v8.4s, v8.4s, v31.4s
-	FMOVQ F8, (R0)
-	FMOVQ 16(R1), F1
 	WORD  $0x4eb0d421 // fsub v1.4s, v1.4s, v16.4s
 	VORR  V18.B16, V18.B16, V9.B16
 	VFMLA V17.S4, V1.S4, V9.S4
 	FMOVQ 16(R2), F31
 	WORD  $0x4e3fd529 // fadd v9.4s, v9.4s, v31.4s
-	FMOVQ F9, 16(R0)
-	FMOVQ 32(R1), F2
+	FSTPQ (F8, F9), (R0)
+	FLDPQ 32(R1), (F2, F3)
 	WORD  $0x4eb0d442 // fsub v2.4s, v2.4s, v16.4s
 	VORR  V18.B16, V18.B16, V10.B16
 	VFMLA V17.S4, V2.S4, V10.S4
 	FMOVQ 32(R2), F31
 	WORD  $0x4e3fd54a // fadd v10.4s, v10.4s, v31.4s
-	FMOVQ F10, 32(R0)
-	FMOVQ 48(R1), F3
 	WORD  $0x4eb0d463 // fsub v3.4s, v3.4s, v16.4s
 	VORR  V18.B16, V18.B16, V11.B16
 	VFMLA V17.S4, V3.S4, V11.S4
 	FMOVQ 48(R2), F31
 	WORD  $0x4e3fd56b // fadd v11.4s, v11.4s, v31.4s
-	FMOVQ F11, 48(R0)
-	FMOVQ 64(R1), F4
+	FSTPQ (F10, F11), 32(R0)
+	FLDPQ 64(R1), (F4, F5)
 	WORD  $0x4eb0d484 // fsub v4.4s, v4.4s, v16.4s
 	VORR  V18.B16, V18.B16, V12.B16
 	VFMLA V17.S4, V4.S4, V12.S4
 	FMOVQ 64(R2), F31
 	WORD  $0x4e3fd58c // fadd v12.4s, v12.4s, v31.4s
-	FMOVQ F12, 64(R0)
-	FMOVQ 80(R1), F5
 	WORD  $0x4eb0d4a5 // fsub v5.4s, v5.4s, v16.4s
 	VORR  V18.B16, V18.B16, V13.B16
 	VFMLA V17.S4, V5.S4, V13.S4
 	FMOVQ 80(R2), F31
 	WORD  $0x4e3fd5ad // fadd v13.4s, v13.4s, v31.4s
-	FMOVQ F13, 80(R0)
-	FMOVQ 96(R1), F6
+	FSTPQ (F12, F13), 64(R0)
+	FLDPQ 96(R1), (F6, F7)
 	WORD  $0x4eb0d4c6 // fsub v6.4s, v6.4s, v16.4s
 	VORR  V18.B16, V18.B16, V14.B16
 	VFMLA V17.S4, V6.S4, V14.S4
 	FMOVQ 96(R2), F31
 	WORD  $0x4e3fd5ce // fadd v14.4s, v14.4s, v31.4s
-	FMOVQ F14, 96(R0)
-	FMOVQ 112(R1), F7
 	WORD  $0x4eb0d4e7 // fsub v7.4s, v7.4s, v16.4s
 	VORR  V18.B16, V18.B16, V15.B16
 	VFMLA V17.S4, V7.S4, V15.S4
 	FMOVQ 112(R2), F31
 	WORD  $0x4e3fd5ef // fadd v15.4s, v15.4s, v31.4s
-	FMOVQ F15, 112(R0)
+	FSTPQ (F14, F15), 96(R0)
 	ADD   $128, R0, R0
 	ADD   $128, R1, R1
 	ADD   $128, R2, R2
@@ -33117,20 +31584,17 @@ few:
 	ADD $8, R3, R3
 
 one:
-	CMP   $0, R3
-	BEQ   done
-	FMOVQ (R1), F0
-	WORD  $0x4eb0d400 // fsub v0.4s, v0.4s, v16.4s
-	VORR  V18.B16, V18.B16, V8.B16
-	VFMLA V17.S4, V0.S4, V8.S4
-	FMOVQ (R2), F31
-	WORD  $0x4e3fd508 // fadd v8.4s, v8.4s, v31.4s
-	FMOVQ F8, (R0)
-	ADD   $16, R0, R0
-	ADD   $16, R1, R1
-	ADD   $16, R2, R2
-	SUB   $1, R3, R3
-	B     one
+	CMP     $0, R3
+	BEQ     done
+	FMOVQ.P 16(R1), F0
+	WORD    $0x4eb0d400 // fsub v0.4s, v0.4s, v16.4s
+	VORR    V18.B16, V18.B16, V8.B16
+	VFMLA   V17.S4, V0.S4, V8.S4
+	FMOVQ.P 16(R2), F31
+	WORD    $0x4e3fd508 // fadd v8.4s, v8.4s, v31.4s
+	FMOVQ.P F8, 16(R0)
+	SUB     $1, R3, R3
+	B       one
 
 done:
 	RET
@@ -33138,10 +31602,8 @@ done:
 // func normalizeVectorsReLUNEON(y *float32, x *float32, more *float32, c *float32, n int)
 TEXT ·normalizeVectorsReLUNEON(SB), NOSPLIT, $0-40
 	MOVD  c+24(FP), R0
-	FMOVQ (R0), F16
-	FMOVQ 16(R0), F17
-	FMOVQ 32(R0), F18
-	FMOVQ 48(R0), F19
+	FLDPQ (R0), (F16, F17)
+	FLDPQ 32(R0), (F18, F19)
 	MOVD  y+0(FP), R0
 	MOVD  x+8(FP), R1
 	VMOVI $0, V20.B16
@@ -33150,62 +31612,54 @@ TEXT ·normalizeVectorsReLUNEON(SB), NOSPLIT, $0-40
 	BLT   few
 
 some:
-	FMOVQ (R1), F0
+	FLDPQ (R1), (F0, F1)
 	WORD  $0x4eb0d400 // fsub v0.4s, v0.4s, v16.4s
 	VORR  V18.B16, V18.B16, V8.B16
 	VFMLA V17.S4, V0.S4, V8.S4
 	WORD  $0x4e28f688 // fmax v8.4s, v20.4s, v8.4s
 	WORD  $0x4ea8f668 // fmin v8.4s, v19.4s, v8.4s
-	FMOVQ F8, (R0)
-	FMOVQ 16(R1), F1
 	WORD  $0x4eb0d421 // fsub v1.4s, v1.4s, v16.4s
 	VORR  V18.B16, V18.B16, V9.B16
 	VFMLA V17.S4, V1.S4, V9.S4
 	WORD  $0x4e29f689 // fmax v9.4s, v20.4s, v9.4s
 	WORD  $0x4ea9f669 // fmin v9.4s, v19.4s, v9.4s
-	FMOVQ F9, 16(R0)
-	FMOVQ 32(R1), F2
+	FSTPQ (F8, F9), (R0)
+	FLDPQ 32(R1), (F2, F3)
 	WORD  $0x4eb0d442 // fsub v2.4s, v2.4s, v16.4s
 	VORR  V18.B16, V18.B16, V10.B16
 	VFMLA V17.S4, V2.S4, V10.S4
 	WORD  $0x4e2af68a // fmax v10.4s, v20.4s, v10.4s
 	WORD  $0x4eaaf66a // fmin v10.4s, v19.4s, v10.4s
-	FMOVQ F10, 32(R0)
-	FMOVQ 48(R1), F3
 	WORD  $0x4eb0d463 // fsub v3.4s, v3.4s, v16.4s
 	VORR  V18.B16, V18.B16, V11.B16
 	VFMLA V17.S4, V3.S4, V11.S4
 	WORD  $0x4e2bf68b // fmax v11.4s, v20.4s, v11.4s
 	WORD  $0x4eabf66b // fmin v11.4s, v19.4s, v11.4s
-	FMOVQ F11, 48(R0)
-	FMOVQ 64(R1), F4
+	FSTPQ (F10, F11), 32(R0)
+	FLDPQ 64(R1), (F4, F5)
 	WORD  $0x4eb0d484 // fsub v4.4s, v4.4s, v16.4s
 	VORR  V18.B16, V18.B16, V12.B16
 	VFMLA V17.S4, V4.S4, V12.S4
 	WORD  $0x4e2cf68c // fmax v12.4s, v20.4s, v12.4s
 	WORD  $0x4eacf66c // fmin v12.4s, v19.4s, v12.4s
-	FMOVQ F12, 64(R0)
-	FMOVQ 80(R1), F5
 	WORD  $0x4eb0d4a5 // fsub v5.4s, v5.4s, v16.4s
 	VORR  V18.B16, V18.B16, V13.B16
 	VFMLA V17.S4, V5.S4, V13.S4
 	WORD  $0x4e2df68d // fmax v13.4s, v20.4s, v13.4s
 	WORD  $0x4eadf66d // fmin v13.4s, v19.4s, v13.4s
-	FMOVQ F13, 80(R0)
-	FMOVQ 96(R1), F6
+	FSTPQ (F12, F13), 64(R0)
+	FLDPQ 96(R1), (F6, F7)
 	WORD  $0x4eb0d4c6 // fsub v6.4s, v6.4s, v16.4s
 	VORR  V18.B16, V18.B16, V14.B16
 	VFMLA V17.S4, V6.S4, V14.S4
 	WORD  $0x4e2ef68e // fmax v14.4s, v20.4s, v14.4s
 	WORD  $0x4eaef66e // fmin v14.4s, v19.4s, v14.4s
-	FMOVQ F14, 96(R0)
-	FMOVQ 112(R1), F7
 	WORD  $0x4eb0d4e7 // fsub v7.4s, v7.4s, v16.4s
 	VORR  V18.B16, V18.B16, V15.B16
 	VFMLA V17.S4, V7.S4, V15.S4
 	WORD  $0x4e2ff68f // fmax v15.4s, v20.4s, v15.4s
 	WORD  $0x4eaff66f // fmin v15.4s, v19.4s, v15.4s
-	FMOVQ F15, 112(R0)
+	FSTPQ (F14, F15), 96(R0)
 	ADD   $128, R0, R0
 	ADD   $128, R1, R1
 	SUBS  $8, R2, R2
@@ -33215,19 +31669,17 @@ few:
 	ADD $8, R2, R2
 
 one:
-	CMP   $0, R2
-	BEQ   done
-	FMOVQ (R1), F0
-	WORD  $0x4eb0d400 // fsub v0.4s, v0.4s, v16.4s
-	VORR  V18.B16, V18.B16, V8.B16
-	VFMLA V17.S4, V0.S4, V8.S4
-	WORD  $0x4e28f688 // fmax v8.4s, v20.4s, v8.4s
-	WORD  $0x4ea8f668 // fmin v8.4s, v19.4s, v8.4s
-	FMOVQ F8, (R0)
-	ADD   $16, R0, R0
-	ADD   $16, R1, R1
-	SUB   $1, R2, R2
-	B     one
+	CMP     $0, R2
+	BEQ     done
+	FMOVQ.P 16(R1), F0
+	WORD    $0x4eb0d400 // fsub v0.4s, v0.4s, v16.4s
+	VORR    V18.B16, V18.B16, V8.B16
+	VFMLA   V17.S4, V0.S4, V8.S4
+	WORD    $0x4e28f688 // fmax v8.4s, v20.4s, v8.4s
+	WORD    $0x4ea8f668 // fmin v8.4s, v19.4s, v8.4s
+	FMOVQ.P F8, 16(R0)
+	SUB     $1, R2, R2
+	B       one
 
 done:
 	RET
@@ -33235,10 +31687,8 @@ done:
 // func normalizeVectorsAddReLUNEON(y *float32, x *float32, more *float32, c *float32, n int)
 TEXT ·normalizeVectorsAddReLUNEON(SB), NOSPLIT, $0-40
 	MOVD  c+24(FP), R0
-	FMOVQ (R0), F16
-	FMOVQ 16(R0), F17
-	FMOVQ 32(R0), F18
-	FMOVQ 48(R0), F19
+	FLDPQ (R0), (F16, F17)
+	FLDPQ 32(R0), (F18, F19)
 	MOVD  y+0(FP), R0
 	MOVD  x+8(FP), R1
 	MOVD  more+16(FP), R2
@@ -33248,7 +31698,7 @@ TEXT ·normalizeVectorsAddReLUNEON(SB), NOSPLIT, $0-40
 	BLT   few
 
 some:
-	FMOVQ (R1), F0
+	FLDPQ (R1), (F0, F1)
 	WORD  $0x4eb0d400 // fsub v0.4s, v0.4s, v16.4s
 	VORR  V18.B16, V18.B16, V8.B16
 	VFMLA V17.S4, V0.S4, V8.S4
@@ -33256,8 +31706,6 @@ some:
 	WORD  $0x4e3fd508 // fadd v8.4s, v8.4s, v31.4s
 	WORD  $0x4e28f688 // fmax v8.4s, v20.4s, v8.4s
 	WORD  $0x4ea8f668 // fmin v8.4s, v19.4s, v8.4s
-	FMOVQ F8, (R0)
-	FMOVQ 16(R1), F1
 	WORD  $0x4eb0d421 // fsub v1.4s, v1.4s, v16.4s
 	VORR  V18.B16, V18.B16, V9.B16
 	VFMLA V17.S4, V1.S4, V9.S4
@@ -33265,8 +31713,8 @@ some:
 	WORD  $0x4e3fd529 // fadd v9.4s, v9.4s, v31.4s
 	WORD  $0x4e29f689 // fmax v9.4s, v20.4s, v9.4s
 	WORD  $0x4ea9f669 // fmin v9.4s, v19.4s, v9.4s
-	FMOVQ F9, 16(R0)
-	FMOVQ 32(R1), F2
+	FSTPQ (F8, F9), (R0)
+	FLDPQ 32(R1), (F2, F3)
 	WORD  $0x4eb0d442 // fsub v2.4s, v2.4s, v16.4s
 	VORR  V18.B16, V18.B16, V10.B16
 	VFMLA V17.S4, V2.S4, V10.S4
@@ -33274,8 +31722,6 @@ some:
 	WORD  $0x4e3fd54a // fadd v10.4s, v10.4s, v31.4s
 	WORD  $0x4e2af68a // fmax v10.4s, v20.4s, v10.4s
 	WORD  $0x4eaaf66a // fmin v10.4s, v19.4s, v10.4s
-	FMOVQ F10, 32(R0)
-	FMOVQ 48(R1), F3
 	WORD  $0x4eb0d463 // fsub v3.4s, v3.4s, v16.4s
 	VORR  V18.B16, V18.B16, V11.B16
 	VFMLA V17.S4, V3.S4, V11.S4
@@ -33283,8 +31729,8 @@ some:
 	WORD  $0x4e3fd56b // fadd v11.4s, v11.4s, v31.4s
 	WORD  $0x4e2bf68b // fmax v11.4s, v20.4s, v11.4s
 	WORD  $0x4eabf66b // fmin v11.4s, v19.4s, v11.4s
-	FMOVQ F11, 48(R0)
-	FMOVQ 64(R1), F4
+	FSTPQ (F10, F11), 32(R0)
+	FLDPQ 64(R1), (F4, F5)
 	WORD  $0x4eb0d484 // fsub v4.4s, v4.4s, v16.4s
 	VORR  V18.B16, V18.B16, V12.B16
 	VFMLA V17.S4, V4.S4, V12.S4
@@ -33292,8 +31738,6 @@ some:
 	WORD  $0x4e3fd58c // fadd v12.4s, v12.4s, v31.4s
 	WORD  $0x4e2cf68c // fmax v12.4s, v20.4s, v12.4s
 	WORD  $0x4eacf66c // fmin v12.4s, v19.4s, v12.4s
-	FMOVQ F12, 64(R0)
-	FMOVQ 80(R1), F5
 	WORD  $0x4eb0d4a5 // fsub v5.4s, v5.4s, v16.4s
 	VORR  V18.B16, V18.B16, V13.B16
 	VFMLA V17.S4, V5.S4, V13.S4
@@ -33301,8 +31745,8 @@ some:
 	WORD  $0x4e3fd5ad // fadd v13.4s, v13.4s, v31.4s
 	WORD  $0x4e2df68d // fmax v13.4s, v20.4s, v13.4s
 	WORD  $0x4eadf66d // fmin v13.4s, v19.4s, v13.4s
-	FMOVQ F13, 80(R0)
-	FMOVQ 96(R1), F6
+	FSTPQ (F12, F13), 64(R0)
+	FLDPQ 96(R1), (F6, F7)
 	WORD  $0x4eb0d4c6 // fsub v6.4s, v6.4s, v16.4s
 	VORR  V18.B16, V18.B16, V14.B16
 	VFMLA V17.S4, V6.S4, V14.S4
@@ -33310,8 +31754,6 @@ some:
 	WORD  $0x4e3fd5ce // fadd v14.4s, v14.4s, v31.4s
 	WORD  $0x4e2ef68e // fmax v14.4s, v20.4s, v14.4s
 	WORD  $0x4eaef66e // fmin v14.4s, v19.4s, v14.4s
-	FMOVQ F14, 96(R0)
-	FMOVQ 112(R1), F7
 	WORD  $0x4eb0d4e7 // fsub v7.4s, v7.4s, v16.4s
 	VORR  V18.B16, V18.B16, V15.B16
 	VFMLA V17.S4, V7.S4, V15.S4
@@ -33319,7 +31761,7 @@ some:
 	WORD  $0x4e3fd5ef // fadd v15.4s, v15.4s, v31.4s
 	WORD  $0x4e2ff68f // fmax v15.4s, v20.4s, v15.4s
 	WORD  $0x4eaff66f // fmin v15.4s, v19.4s, v15.4s
-	FMOVQ F15, 112(R0)
+	FSTPQ (F14, F15), 96(R0)
 	ADD   $128, R0, R0
 	ADD   $128, R1, R1
 	ADD   $128, R2, R2
@@ -33330,22 +31772,19 @@ few:
 	ADD $8, R3, R3
 
 one:
-	CMP   $0, R3
-	BEQ   done
-	FMOVQ (R1), F0
-	WORD  $0x4eb0d400 // fsub v0.4s, v0.4s, v16.4s
-	VORR  V18.B16, V18.B16, V8.B16
-	VFMLA V17.S4, V0.S4, V8.S4
-	FMOVQ (R2), F31
-	WORD  $0x4e3fd508 // fadd v8.4s, v8.4s, v31.4s
-	WORD  $0x4e28f688 // fmax v8.4s, v20.4s, v8.4s
-	WORD  $0x4ea8f668 // fmin v8.4s, v19.4s, v8.4s
-	FMOVQ F8, (R0)
-	ADD   $16, R0, R0
-	ADD   $16, R1, R1
-	ADD   $16, R2, R2
-	SUB   $1, R3, R3
-	B     one
+	CMP     $0, R3
+	BEQ     done
+	FMOVQ.P 16(R1), F0
+	WORD    $0x4eb0d400 // fsub v0.4s, v0.4s, v16.4s
+	VORR    V18.B16, V18.B16, V8.B16
+	VFMLA   V17.S4, V0.S4, V8.S4
+	FMOVQ.P 16(R2), F31
+	WORD    $0x4e3fd508 // fadd v8.4s, v8.4s, v31.4s
+	WORD    $0x4e28f688 // fmax v8.4s, v20.4s, v8.4s
+	WORD    $0x4ea8f668 // fmin v8.4s, v19.4s, v8.4s
+	FMOVQ.P F8, 16(R0)
+	SUB     $1, R3, R3
+	B       one
 
 done:
 	RET
@@ -33353,10 +31792,8 @@ done:
 // func normalizeVectorsBackNEON(dx *float32, dy *float32, x *float32, c *float32, n int)
 TEXT ·normalizeVectorsBackNEON(SB), NOSPLIT, $0-40
 	MOVD  c+24(FP), R0
-	FMOVQ (R0), F16
-	FMOVQ 16(R0), F17
-	FMOVQ 32(R0), F18
-	FMOVQ 48(R0), F19
+	FLDPQ (R0), (F16, F17)
+	FLDPQ 32(R0), (F18, F19)
 	MOVD  dx+0(FP), R0
 	MOVD  dy+8(FP), R1
 	MOVD  x+16(FP), R2
@@ -33365,62 +31802,50 @@ TEXT ·normalizeVectorsBackNEON(SB), NOSPLIT, $0-40
 	BLT   few
 
 some:
-	FMOVQ (R2), F0
-	FMOVQ (R1), F8
+	FLDPQ (R2), (F0, F1)
+	FLDPQ (R1), (F8, F9)
 	WORD  $0x4eb0d400 // fsub v0.4s, v0.4s, v16.4s
 	WORD  $0x4eb2d508 // fsub v8.4s, v8.4s, v18.4s
 	VFMLS V19.S4, V0.S4, V8.S4
 	WORD  $0x6e31dd00 // fmul v0.4s, v8.4s, v17.4s
-	FMOVQ F0, (R0)
-	FMOVQ 16(R2), F1
-	FMOVQ 16(R1), F9
 	WORD  $0x4eb0d421 // fsub v1.4s, v1.4s, v16.4s
 	WORD  $0x4eb2d529 // fsub v9.4s, v9.4s, v18.4s
 	VFMLS V19.S4, V1.S4, V9.S4
 	WORD  $0x6e31dd21 // fmul v1.4s, v9.4s, v17.4s
-	FMOVQ F1, 16(R0)
-	FMOVQ 32(R2), F2
-	FMOVQ 32(R1), F10
+	FSTPQ (F0, F1), (R0)
+	FLDPQ 32(R2), (F2, F3)
+	FLDPQ 32(R1), (F10, F11)
 	WORD  $0x4eb0d442 // fsub v2.4s, v2.4s, v16.4s
 	WORD  $0x4eb2d54a // fsub v10.4s, v10.4s, v18.4s
 	VFMLS V19.S4, V2.S4, V10.S4
 	WORD  $0x6e31dd42 // fmul v2.4s, v10.4s, v17.4s
-	FMOVQ F2, 32(R0)
-	FMOVQ 48(R2), F3
-	FMOVQ 48(R1), F11
 	WORD  $0x4eb0d463 // fsub v3.4s, v3.4s, v16.4s
 	WORD  $0x4eb2d56b // fsub v11.4s, v11.4s, v18.4s
 	VFMLS V19.S4, V3.S4, V11.S4
 	WORD  $0x6e31dd63 // fmul v3.4s, v11.4s, v17.4s
-	FMOVQ F3, 48(R0)
-	FMOVQ 64(R2), F4
-	FMOVQ 64(R1), F12
+	FSTPQ (F2, F3), 32(R0)
+	FLDPQ 64(R2), (F4, F5)
+	FLDPQ 64(R1), (F12, F13)
 	WORD  $0x4eb0d484 // fsub v4.4s, v4.4s, v16.4s
 	WORD  $0x4eb2d58c // fsub v12.4s, v12.4s, v18.4s
 	VFMLS V19.S4, V4.S4, V12.S4
 	WORD  $0x6e31dd84 // fmul v4.4s, v12.4s, v17.4s
-	FMOVQ F4, 64(R0)
-	FMOVQ 80(R2), F5
-	FMOVQ 80(R1), F13
 	WORD  $0x4eb0d4a5 // fsub v5.4s, v5.4s, v16.4s
 	WORD  $0x4eb2d5ad // fsub v13.4s, v13.4s, v18.4s
 	VFMLS V19.S4, V5.S4, V13.S4
 	WORD  $0x6e31dda5 // fmul v5.4s, v13.4s, v17.4s
-	FMOVQ F5, 80(R0)
-	FMOVQ 96(R2), F6
-	FMOVQ 96(R1), F14
+	FSTPQ (F4, F5), 64(R0)
+	FLDPQ 96(R2), (F6, F7)
+	FLDPQ 96(R1), (F14, F15)
 	WORD  $0x4eb0d4c6 // fsub v6.4s, v6.4s, v16.4s
 	WORD  $0x4eb2d5ce // fsub v14.4s, v14.4s, v18.4s
 	VFMLS V19.S4, V6.S4, V14.S4
 	WORD  $0x6e31ddc6 // fmul v6.4s, v14.4s, v17.4s
-	FMOVQ F6, 96(R0)
-	FMOVQ 112(R2), F7
-	FMOVQ 112(R1), F15
 	WORD  $0x4eb0d4e7 // fsub v7.4s, v7.4s, v16.4s
 	WORD  $0x4eb2d5ef // fsub v15.4s, v15.4s, v18.4s
 	VFMLS V19.S4, V7.S4, V15.S4
 	WORD  $0x6e31dde7 // fmul v7.4s, v15.4s, v17.4s
-	FMOVQ F7, 112(R0)
+	FSTPQ (F6, F7), 96(R0)
 	ADD   $128, R0, R0
 	ADD   $128, R1, R1
 	ADD   $128, R2, R2
@@ -33431,20 +31856,17 @@ few:
 	ADD $8, R3, R3
 
 one:
-	CMP   $0, R3
-	BEQ   done
-	FMOVQ (R2), F0
-	FMOVQ (R1), F8
-	WORD  $0x4eb0d400 // fsub v0.4s, v0.4s, v16.4s
-	WORD  $0x4eb2d508 // fsub v8.4s, v8.4s, v18.4s
-	VFMLS V19.S4, V0.S4, V8.S4
-	WORD  $0x6e31dd00 // fmul v0.4s, v8.4s, v17.4s
-	FMOVQ F0, (R0)
-	ADD   $16, R0, R0
-	ADD   $16, R1, R1
-	ADD   $16, R2, R2
-	SUB   $1, R3, R3
-	B     one
+	CMP     $0, R3
+	BEQ     done
+	FMOVQ.P 16(R2), F0
+	FMOVQ.P 16(R1), F8
+	WORD    $0x4eb0d400 // fsub v0.4s, v0.4s, v16.4s
+	WORD    $0x4eb2d508 // fsub v8.4s, v8.4s, v18.4s
+	VFMLS   V19.S4, V0.S4, V8.S4
+	WORD    $0x6e31dd00 // fmul v0.4s, v8.4s, v17.4s
+	FMOVQ.P F0, 16(R0)
+	SUB     $1, R3, R3
+	B       one
 
 done:
 	RET
@@ -33452,10 +31874,8 @@ done:
 // func normalizeVectorsBackAddNEON(dx *float32, dy *float32, x *float32, c *float32, n int)
 TEXT ·normalizeVectorsBackAddNEON(SB), NOSPLIT, $0-40
 	MOVD  c+24(FP), R0
-	FMOVQ (R0), F16
-	FMOVQ 16(R0), F17
-	FMOVQ 32(R0), F18
-	FMOVQ 48(R0), F19
+	FLDPQ (R0), (F16, F17)
+	FLDPQ 32(R0), (F18, F19)
 	MOVD  dx+0(FP), R0
 	MOVD  dy+8(FP), R1
 	MOVD  x+16(FP), R2
@@ -33464,70 +31884,58 @@ TEXT ·normalizeVectorsBackAddNEON(SB), NOSPLIT, $0-40
 	BLT   few
 
 some:
-	FMOVQ (R2), F0
-	FMOVQ (R1), F8
+	FLDPQ (R2), (F0, F1)
+	FLDPQ (R1), (F8, F9)
 	WORD  $0x4eb0d400 // fsub v0.4s, v0.4s, v16.4s
 	WORD  $0x4eb2d508 // fsub v8.4s, v8.4s, v18.4s
 	VFMLS V19.S4, V0.S4, V8.S4
 	FMOVQ (R0), F0
 	VFMLA V17.S4, V8.S4, V0.S4
-	FMOVQ F0, (R0)
-	FMOVQ 16(R2), F1
-	FMOVQ 16(R1), F9
 	WORD  $0x4eb0d421 // fsub v1.4s, v1.4s, v16.4s
 	WORD  $0x4eb2d529 // fsub v9.4s, v9.4s, v18.4s
 	VFMLS V19.S4, V1.S4, V9.S4
 	FMOVQ 16(R0), F1
 	VFMLA V17.S4, V9.S4, V1.S4
-	FMOVQ F1, 16(R0)
-	FMOVQ 32(R2), F2
-	FMOVQ 32(R1), F10
+	FSTPQ (F0, F1), (R0)
+	FLDPQ 32(R2), (F2, F3)
+	FLDPQ 32(R1), (F10, F11)
 	WORD  $0x4eb0d442 // fsub v2.4s, v2.4s, v16.4s
 	WORD  $0x4eb2d54a // fsub v10.4s, v10.4s, v18.4s
 	VFMLS V19.S4, V2.S4, V10.S4
 	FMOVQ 32(R0), F2
 	VFMLA V17.S4, V10.S4, V2.S4
-	FMOVQ F2, 32(R0)
-	FMOVQ 48(R2), F3
-	FMOVQ 48(R1), F11
 	WORD  $0x4eb0d463 // fsub v3.4s, v3.4s, v16.4s
 	WORD  $0x4eb2d56b // fsub v11.4s, v11.4s, v18.4s
 	VFMLS V19.S4, V3.S4, V11.S4
 	FMOVQ 48(R0), F3
 	VFMLA V17.S4, V11.S4, V3.S4
-	FMOVQ F3, 48(R0)
-	FMOVQ 64(R2), F4
-	FMOVQ 64(R1), F12
+	FSTPQ (F2, F3), 32(R0)
+	FLDPQ 64(R2), (F4, F5)
+	FLDPQ 64(R1), (F12, F13)
 	WORD  $0x4eb0d484 // fsub v4.4s, v4.4s, v16.4s
 	WORD  $0x4eb2d58c // fsub v12.4s, v12.4s, v18.4s
 	VFMLS V19.S4, V4.S4, V12.S4
 	FMOVQ 64(R0), F4
 	VFMLA V17.S4, V12.S4, V4.S4
-	FMOVQ F4, 64(R0)
-	FMOVQ 80(R2), F5
-	FMOVQ 80(R1), F13
 	WORD  $0x4eb0d4a5 // fsub v5.4s, v5.4s, v16.4s
 	WORD  $0x4eb2d5ad // fsub v13.4s, v13.4s, v18.4s
 	VFMLS V19.S4, V5.S4, V13.S4
 	FMOVQ 80(R0), F5
 	VFMLA V17.S4, V13.S4, V5.S4
-	FMOVQ F5, 80(R0)
-	FMOVQ 96(R2), F6
-	FMOVQ 96(R1), F14
+	FSTPQ (F4, F5), 64(R0)
+	FLDPQ 96(R2), (F6, F7)
+	FLDPQ 96(R1), (F14, F15)
 	WORD  $0x4eb0d4c6 // fsub v6.4s, v6.4s, v16.4s
 	WORD  $0x4eb2d5ce // fsub v14.4s, v14.4s, v18.4s
 	VFMLS V19.S4, V6.S4, V14.S4
 	FMOVQ 96(R0), F6
 	VFMLA V17.S4, V14.S4, V6.S4
-	FMOVQ F6, 96(R0)
-	FMOVQ 112(R2), F7
-	FMOVQ 112(R1), F15
 	WORD  $0x4eb0d4e7 // fsub v7.4s, v7.4s, v16.4s
 	WORD  $0x4eb2d5ef // fsub v15.4s, v15.4s, v18.4s
 	VFMLS V19.S4, V7.S4, V15.S4
 	FMOVQ 112(R0), F7
 	VFMLA V17.S4, V15.S4, V7.S4
-	FMOVQ F7, 112(R0)
+	FSTPQ (F6, F7), 96(R0)
 	ADD   $128, R0, R0
 	ADD   $128, R1, R1
 	ADD   $128, R2, R2
@@ -33538,21 +31946,18 @@ few:
 	ADD $8, R3, R3
 
 one:
-	CMP   $0, R3
-	BEQ   done
-	FMOVQ (R2), F0
-	FMOVQ (R1), F8
-	WORD  $0x4eb0d400 // fsub v0.4s, v0.4s, v16.4s
-	WORD  $0x4eb2d508 // fsub v8.4s, v8.4s, v18.4s
-	VFMLS V19.S4, V0.S4, V8.S4
-	FMOVQ (R0), F0
-	VFMLA V17.S4, V8.S4, V0.S4
-	FMOVQ F0, (R0)
-	ADD   $16, R0, R0
-	ADD   $16, R1, R1
-	ADD   $16, R2, R2
-	SUB   $1, R3, R3
-	B     one
+	CMP     $0, R3
+	BEQ     done
+	FMOVQ.P 16(R2), F0
+	FMOVQ.P 16(R1), F8
+	WORD    $0x4eb0d400 // fsub v0.4s, v0.4s, v16.4s
+	WORD    $0x4eb2d508 // fsub v8.4s, v8.4s, v18.4s
+	VFMLS   V19.S4, V0.S4, V8.S4
+	FMOVQ   (R0), F0
+	VFMLA   V17.S4, V8.S4, V0.S4
+	FMOVQ.P F0, 16(R0)
+	SUB     $1, R3, R3
+	B       one
 
 done:
 	RET
@@ -33592,29 +31997,26 @@ row:
 	MOVD columns+48(FP), R8
 
 column:
-	FMOVQ (R3), F2
-	WORD  $0x6e22e403 // fcmge v3.4s, v0.4s, v2.4s
-	WORD  $0x6e205863 // mvn v3.16b, v3.16b
-	WORD  $0x4e20e404 // fcmeq v4.4s, v0.4s, v0.4s
-	VAND  V3.B16, V4.B16, V3.B16
-	VBIT  V3.B16, V2.B16, V0.B16
-	VBIT  V3.B16, V8.B16, V1.B16
-	VADD  V10.S4, V8.S4, V8.S4
-	ADD   $16, R3, R3
-	SUBS  $1, R8, R8
-	BNE   column
-	VADD  V11.S4, V8.S4, V8.S4
-	ADD   R9, R6, R6
-	SUBS  $1, R7, R7
-	BNE   row
-	FMOVQ F0, (R0)
-	FMOVQ F1, (R1)
-	VADD  V12.S4, V9.S4, V9.S4
-	ADD   $16, R0, R0
-	ADD   $16, R1, R1
-	ADD   R10, R2, R2
-	SUBS  $1, R11, R11
-	BNE   window
+	FMOVQ.P 16(R3), F2
+	WORD    $0x6e22e403 // fcmge v3.4s, v0.4s, v2.4s
+	WORD    $0x6e205863 // mvn v3.16b, v3.16b
+	WORD    $0x4e20e404 // fcmeq v4.4s, v0.4s, v0.4s
+	VAND    V3.B16, V4.B16, V3.B16
+	VBIT    V3.B16, V2.B16, V0.B16
+	VBIT    V3.B16, V8.B16, V1.B16
+	VADD    V10.S4, V8.S4, V8.S4
+	SUBS    $1, R8, R8
+	BNE     column
+	VADD    V11.S4, V8.S4, V8.S4
+	ADD     R9, R6, R6
+	SUBS    $1, R7, R7
+	BNE     row
+	FMOVQ.P F0, 16(R0)
+	FMOVQ.P F1, 16(R1)
+	VADD    V12.S4, V9.S4, V9.S4
+	ADD     R10, R2, R2
+	SUBS    $1, R11, R11
+	BNE     window
 	RET
 
 // func maxWindowsBackNEON(dx *float32, dy *float32, chosen *int32, xStep int, pitch int, rows int, columns int, n int, at int32, atStep int32, rowStep int32)
@@ -33652,25 +32054,24 @@ row:
 	MOVD columns+48(FP), R8
 
 column:
-	FMOVQ (R3), F0
-	VCMEQ V8.S4, V1.S4, V3.S4
-	VAND  V3.B16, V2.B16, V3.B16
-	WORD  $0x4e23d400 // fadd v0.4s, v0.4s, v3.4s
-	FMOVQ F0, (R3)
-	VADD  V10.S4, V8.S4, V8.S4
-	ADD   $16, R3, R3
-	SUBS  $1, R8, R8
-	BNE   column
-	VADD  V11.S4, V8.S4, V8.S4
-	ADD   R9, R6, R6
-	SUBS  $1, R7, R7
-	BNE   row
-	VADD  V12.S4, V9.S4, V9.S4
-	ADD   $16, R0, R0
-	ADD   $16, R1, R1
-	ADD   R10, R2, R2
-	SUBS  $1, R11, R11
-	BNE   window
+	FMOVQ   (R3), F0
+	VCMEQ   V8.S4, V1.S4, V3.S4
+	VAND    V3.B16, V2.B16, V3.B16
+	WORD    $0x4e23d400 // fadd v0.4s, v0.4s, v3.4s
+	FMOVQ.P F0, 16(R3)
+	VADD    V10.S4, V8.S4, V8.S4
+	SUBS    $1, R8, R8
+	BNE     column
+	VADD    V11.S4, V8.S4, V8.S4
+	ADD     R9, R6, R6
+	SUBS    $1, R7, R7
+	BNE     row
+	VADD    V12.S4, V9.S4, V9.S4
+	ADD     $16, R0, R0
+	ADD     $16, R1, R1
+	ADD     R10, R2, R2
+	SUBS    $1, R11, R11
+	BNE     window
 	RET
 
 // func meanWindowsNEON(y *float32, x *float32, factor float32, xStep int, pitch int, rows int, columns int, n int)
@@ -33696,22 +32097,20 @@ row:
 	MOVD columns+48(FP), R7
 
 column:
-	FMOVQ (R2), F31
-	WORD  $0x4e3fd421 // fadd v1.4s, v1.4s, v31.4s
-	ADD   $16, R2, R2
-	SUBS  $1, R7, R7
-	BNE   column
-	WORD  $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
-	VMOVI $0, V1.B16
-	ADD   R8, R3, R3
-	SUBS  $1, R6, R6
-	BNE   row
-	WORD  $0x6e24dc00 // fmul v0.4s, v0.4s, v4.4s
-	FMOVQ F0, (R0)
-	ADD   $16, R0, R0
-	ADD   R9, R1, R1
-	SUBS  $1, R10, R10
-	BNE   window
+	FMOVQ.P 16(R2), F31
+	WORD    $0x4e3fd421 // fadd v1.4s, v1.4s, v31.4s
+	SUBS    $1, R7, R7
+	BNE     column
+	WORD    $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
+	VMOVI   $0, V1.B16
+	ADD     R8, R3, R3
+	SUBS    $1, R6, R6
+	BNE     row
+	WORD    $0x6e24dc00 // fmul v0.4s, v0.4s, v4.4s
+	FMOVQ.P F0, 16(R0)
+	ADD     R9, R1, R1
+	SUBS    $1, R10, R10
+	BNE     window
 	RET
 
 // func normWindowsNEON(y *float32, x *float32, factor float32, xStep int, pitch int, rows int, columns int, n int)
@@ -33737,23 +32136,21 @@ row:
 	MOVD columns+48(FP), R7
 
 column:
-	FMOVQ (R2), F2
-	VFMLA V2.S4, V2.S4, V1.S4
-	ADD   $16, R2, R2
-	SUBS  $1, R7, R7
-	BNE   column
-	WORD  $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
-	VMOVI $0, V1.B16
-	ADD   R8, R3, R3
-	SUBS  $1, R6, R6
-	BNE   row
-	WORD  $0x6e24dc00 // fmul v0.4s, v0.4s, v4.4s
-	WORD  $0x6ea1f800 // fsqrt v0.4s, v0.4s
-	FMOVQ F0, (R0)
-	ADD   $16, R0, R0
-	ADD   R9, R1, R1
-	SUBS  $1, R10, R10
-	BNE   window
+	FMOVQ.P 16(R2), F2
+	VFMLA   V2.S4, V2.S4, V1.S4
+	SUBS    $1, R7, R7
+	BNE     column
+	WORD    $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
+	VMOVI   $0, V1.B16
+	ADD     R8, R3, R3
+	SUBS    $1, R6, R6
+	BNE     row
+	WORD    $0x6e24dc00 // fmul v0.4s, v0.4s, v4.4s
+	WORD    $0x6ea1f800 // fsqrt v0.4s, v0.4s
+	FMOVQ.P F0, 16(R0)
+	ADD     R9, R1, R1
+	SUBS    $1, R10, R10
+	BNE     window
 	RET
 
 // func meanWindowsBackNEON(dx *float32, dy *float32, factor float32, xStep int, pitch int, rows int, columns int, n int)
@@ -33779,19 +32176,18 @@ row:
 	MOVD columns+48(FP), R7
 
 column:
-	FMOVQ (R2), F31
-	WORD  $0x4e3fd441 // fadd v1.4s, v2.4s, v31.4s
-	FMOVQ F1, (R2)
-	ADD   $16, R2, R2
-	SUBS  $1, R7, R7
-	BNE   column
-	ADD   R8, R3, R3
-	SUBS  $1, R6, R6
-	BNE   row
-	ADD   $16, R0, R0
-	ADD   R9, R1, R1
-	SUBS  $1, R10, R10
-	BNE   window
+	FMOVQ   (R2), F31
+	WORD    $0x4e3fd441 // fadd v1.4s, v2.4s, v31.4s
+	FMOVQ.P F1, 16(R2)
+	SUBS    $1, R7, R7
+	BNE     column
+	ADD     R8, R3, R3
+	SUBS    $1, R6, R6
+	BNE     row
+	ADD     $16, R0, R0
+	ADD     R9, R1, R1
+	SUBS    $1, R10, R10
+	BNE     window
 	RET
 
 // func normWindowsBackNEON(dx *float32, dy *float32, y *float32, x *float32, xStep int, pitch int, rows int, columns int, n int)
@@ -33824,21 +32220,20 @@ row:
 	MOVD columns+56(FP), R9
 
 column:
-	FMOVQ (R6), F1
-	WORD  $0x3ce268df // ldr q31, [x6, x2]
-	VFMLA V31.S4, V2.S4, V1.S4
-	FMOVQ F1, (R6)
-	ADD   $16, R6, R6
-	SUBS  $1, R9, R9
-	BNE   column
-	ADD   R10, R7, R7
-	SUBS  $1, R8, R8
-	BNE   row
-	ADD   $16, R0, R0
-	ADD   $16, R1, R1
-	ADD   R11, R3, R3
-	SUBS  $1, R12, R12
-	BNE   window
+	FMOVQ   (R6), F1
+	WORD    $0x3ce268df // ldr q31, [x6, x2]
+	VFMLA   V31.S4, V2.S4, V1.S4
+	FMOVQ.P F1, 16(R6)
+	SUBS    $1, R9, R9
+	BNE     column
+	ADD     R10, R7, R7
+	SUBS    $1, R8, R8
+	BNE     row
+	ADD     $16, R0, R0
+	ADD     $16, R1, R1
+	ADD     R11, R3, R3
+	SUBS    $1, R12, R12
+	BNE     window
 	RET
 
 // func adamNEON(w []float32, g []float32, m []float32, v []float32, c *float32)
@@ -34042,64 +32437,56 @@ few:
 	ADD $32, R6, R6
 
 wide:
-	CMP   $4, R6
-	BLT   narrow
-	FMOVQ (R0), F0
-	FMOVQ (R1), F1
-	WORD  $0x6e26dc21 // fmul v1.4s, v1.4s, v6.4s
-	VFMLA V7.S4, V0.S4, V1.S4
-	FMOVQ (R2), F2
-	WORD  $0x6e28dc42 // fmul v2.4s, v2.4s, v8.4s
-	VFMLA V9.S4, V1.S4, V2.S4
-	FMOVQ F2, (R2)
-	FMOVQ (R3), F3
-	WORD  $0x6e2adc63 // fmul v3.4s, v3.4s, v10.4s
-	WORD  $0x6e21dc21 // fmul v1.4s, v1.4s, v1.4s
-	VFMLA V11.S4, V1.S4, V3.S4
-	FMOVQ F3, (R3)
-	WORD  $0x6ea1f863 // fsqrt v3.4s, v3.4s
-	WORD  $0x4e2dd463 // fadd v3.4s, v3.4s, v13.4s
-	WORD  $0x6e2cdc42 // fmul v2.4s, v2.4s, v12.4s
-	WORD  $0x6e23fc42 // fdiv v2.4s, v2.4s, v3.4s
-	VFMLS V14.S4, V0.S4, V0.S4
-	WORD  $0x4ea2d400 // fsub v0.4s, v0.4s, v2.4s
-	FMOVQ F0, (R0)
-	ADD   $16, R0, R0
-	ADD   $16, R1, R1
-	ADD   $16, R2, R2
-	ADD   $16, R3, R3
-	SUB   $4, R6, R6
-	B     wide
+	CMP     $4, R6
+	BLT     narrow
+	FMOVQ   (R0), F0
+	FMOVQ.P 16(R1), F1
+	WORD    $0x6e26dc21 // fmul v1.4s, v1.4s, v6.4s
+	VFMLA   V7.S4, V0.S4, V1.S4
+	FMOVQ   (R2), F2
+	WORD    $0x6e28dc42 // fmul v2.4s, v2.4s, v8.4s
+	VFMLA   V9.S4, V1.S4, V2.S4
+	FMOVQ.P F2, 16(R2)
+	FMOVQ   (R3), F3
+	WORD    $0x6e2adc63 // fmul v3.4s, v3.4s, v10.4s
+	WORD    $0x6e21dc21 // fmul v1.4s, v1.4s, v1.4s
+	VFMLA   V11.S4, V1.S4, V3.S4
+	FMOVQ.P F3, 16(R3)
+	WORD    $0x6ea1f863 // fsqrt v3.4s, v3.4s
+	WORD    $0x4e2dd463 // fadd v3.4s, v3.4s, v13.4s
+	WORD    $0x6e2cdc42 // fmul v2.4s, v2.4s, v12.4s
+	WORD    $0x6e23fc42 // fdiv v2.4s, v2.4s, v3.4s
+	VFMLS   V14.S4, V0.S4, V0.S4
+	WORD    $0x4ea2d400 // fsub v0.4s, v0.4s, v2.4s
+	FMOVQ.P F0, 16(R0)
+	SUB     $4, R6, R6
+	B       wide
 
 narrow:
-	CMP   $0, R6
-	BEQ   done
-	FMOVS (R0), F0
-	FMOVS (R1), F1
-	WORD  $0x6e26dc21 // fmul v1.4s, v1.4s, v6.4s
-	VFMLA V7.S4, V0.S4, V1.S4
-	FMOVS (R2), F2
-	WORD  $0x6e28dc42 // fmul v2.4s, v2.4s, v8.4s
-	VFMLA V9.S4, V1.S4, V2.S4
-	FMOVS F2, (R2)
-	FMOVS (R3), F3
-	WORD  $0x6e2adc63 // fmul v3.4s, v3.4s, v10.4s
-	WORD  $0x6e21dc21 // fmul v1.4s, v1.4s, v1.4s
-	VFMLA V11.S4, V1.S4, V3.S4
-	FMOVS F3, (R3)
-	WORD  $0x6ea1f863 // fsqrt v3.4s, v3.4s
-	WORD  $0x4e2dd463 // fadd v3.4s, v3.4s, v13.4s
-	WORD  $0x6e2cdc42 // fmul v2.4s, v2.4s, v12.4s
-	WORD  $0x6e23fc42 // fdiv v2.4s, v2.4s, v3.4s
-	VFMLS V14.S4, V0.S4, V0.S4
-	WORD  $0x4ea2d400 // fsub v0.4s, v0.4s, v2.4s
-	FMOVS F0, (R0)
-	ADD   $4, R0, R0
-	ADD   $4, R1, R1
-	ADD   $4, R2, R2
-	ADD   $4, R3, R3
-	SUB   $1, R6, R6
-	B     narrow
+	CMP     $0, R6
+	BEQ     done
+	FMOVS   (R0), F0
+	FMOVS.P 4(R1), F1
+	WORD    $0x6e26dc21 // fmul v1.4s, v1.4s, v6.4s
+	VFMLA   V7.S4, V0.S4, V1.S4
+	FMOVS   (R2), F2
+	WORD    $0x6e28dc42 // fmul v2.4s, v2.4s, v8.4s
+	VFMLA   V9.S4, V1.S4, V2.S4
+	FMOVS.P F2, 4(R2)
+	FMOVS   (R3), F3
+	WORD    $0x6e2adc63 // fmul v3.4s, v3.4s, v10.4s
+	WORD    $0x6e21dc21 // fmul v1.4s, v1.4s, v1.4s
+	VFMLA   V11.S4, V1.S4, V3.S4
+	FMOVS.P F3, 4(R3)
+	WORD    $0x6ea1f863 // fsqrt v3.4s, v3.4s
+	WORD    $0x4e2dd463 // fadd v3.4s, v3.4s, v13.4s
+	WORD    $0x6e2cdc42 // fmul v2.4s, v2.4s, v12.4s
+	WORD    $0x6e23fc42 // fdiv v2.4s, v2.4s, v3.4s
+	VFMLS   V14.S4, V0.S4, V0.S4
+	WORD    $0x4ea2d400 // fsub v0.4s, v0.4s, v2.4s
+	FMOVS.P F0, 4(R0)
+	SUB     $1, R6, R6
+	B       narrow
 
 done:
 	RET
@@ -34177,32 +32564,28 @@ few:
 	ADD $32, R2, R2
 
 wide:
-	CMP   $4, R2
-	BLT   narrow
-	FMOVQ (R0), F0
-	FMOVQ (R1), F1
-	WORD  $0x6e26dc21 // fmul v1.4s, v1.4s, v6.4s
-	VFMLA V7.S4, V0.S4, V1.S4
-	VFMLS V8.S4, V1.S4, V0.S4
-	FMOVQ F0, (R0)
-	ADD   $16, R0, R0
-	ADD   $16, R1, R1
-	SUB   $4, R2, R2
-	B     wide
+	CMP     $4, R2
+	BLT     narrow
+	FMOVQ   (R0), F0
+	FMOVQ.P 16(R1), F1
+	WORD    $0x6e26dc21 // fmul v1.4s, v1.4s, v6.4s
+	VFMLA   V7.S4, V0.S4, V1.S4
+	VFMLS   V8.S4, V1.S4, V0.S4
+	FMOVQ.P F0, 16(R0)
+	SUB     $4, R2, R2
+	B       wide
 
 narrow:
-	CMP   $0, R2
-	BEQ   done
-	FMOVS (R0), F0
-	FMOVS (R1), F1
-	WORD  $0x6e26dc21 // fmul v1.4s, v1.4s, v6.4s
-	VFMLA V7.S4, V0.S4, V1.S4
-	VFMLS V8.S4, V1.S4, V0.S4
-	FMOVS F0, (R0)
-	ADD   $4, R0, R0
-	ADD   $4, R1, R1
-	SUB   $1, R2, R2
-	B     narrow
+	CMP     $0, R2
+	BEQ     done
+	FMOVS   (R0), F0
+	FMOVS.P 4(R1), F1
+	WORD    $0x6e26dc21 // fmul v1.4s, v1.4s, v6.4s
+	VFMLA   V7.S4, V0.S4, V1.S4
+	VFMLS   V8.S4, V1.S4, V0.S4
+	FMOVS.P F0, 4(R0)
+	SUB     $1, R2, R2
+	B       narrow
 
 done:
 	RET
@@ -34336,46 +32719,40 @@ few:
 	ADD $32, R3, R3
 
 wide:
-	CMP   $4, R3
-	BLT   narrow
-	FMOVQ (R0), F0
-	FMOVQ (R1), F1
-	WORD  $0x6e26dc21 // fmul v1.4s, v1.4s, v6.4s
-	VFMLA V7.S4, V0.S4, V1.S4
-	FMOVQ (R2), F2
-	WORD  $0x6e29dc42 // fmul v2.4s, v2.4s, v9.4s
-	WORD  $0x4e21d442 // fadd v2.4s, v2.4s, v1.4s
-	FMOVQ F2, (R2)
-	WORD  $0x6e2adc21 // fmul v1.4s, v1.4s, v10.4s
-	VFMLA V11.S4, V2.S4, V1.S4
-	VFMLS V8.S4, V1.S4, V0.S4
-	FMOVQ F0, (R0)
-	ADD   $16, R0, R0
-	ADD   $16, R1, R1
-	ADD   $16, R2, R2
-	SUB   $4, R3, R3
-	B     wide
+	CMP     $4, R3
+	BLT     narrow
+	FMOVQ   (R0), F0
+	FMOVQ.P 16(R1), F1
+	WORD    $0x6e26dc21 // fmul v1.4s, v1.4s, v6.4s
+	VFMLA   V7.S4, V0.S4, V1.S4
+	FMOVQ   (R2), F2
+	WORD    $0x6e29dc42 // fmul v2.4s, v2.4s, v9.4s
+	WORD    $0x4e21d442 // fadd v2.4s, v2.4s, v1.4s
+	FMOVQ.P F2, 16(R2)
+	WORD    $0x6e2adc21 // fmul v1.4s, v1.4s, v10.4s
+	VFMLA   V11.S4, V2.S4, V1.S4
+	VFMLS   V8.S4, V1.S4, V0.S4
+	FMOVQ.P F0, 16(R0)
+	SUB     $4, R3, R3
+	B       wide
 
 narrow:
-	CMP   $0, R3
-	BEQ   done
-	FMOVS (R0), F0
-	FMOVS (R1), F1
-	WORD  $0x6e26dc21 // fmul v1.4s, v1.4s, v6.4s
-	VFMLA V7.S4, V0.S4, V1.S4
-	FMOVS (R2), F2
-	WORD  $0x6e29dc42 // fmul v2.4s, v2.4s, v9.4s
-	WORD  $0x4e21d442 // fadd v2.4s, v2.4s, v1.4s
-	FMOVS F2, (R2)
-	WORD  $0x6e2adc21 // fmul v1.4s, v1.4s, v10.4s
-	VFMLA V11.S4, V2.S4, V1.S4
-	VFMLS V8.S4, V1.S4, V0.S4
-	FMOVS F0, (R0)
-	ADD   $4, R0, R0
-	ADD   $4, R1, R1
-	ADD   $4, R2, R2
-	SUB   $1, R3, R3
-	B     narrow
+	CMP     $0, R3
+	BEQ     done
+	FMOVS   (R0), F0
+	FMOVS.P 4(R1), F1
+	WORD    $0x6e26dc21 // fmul v1.4s, v1.4s, v6.4s
+	VFMLA   V7.S4, V0.S4, V1.S4
+	FMOVS   (R2), F2
+	WORD    $0x6e29dc42 // fmul v2.4s, v2.4s, v9.4s
+	WORD    $0x4e21d442 // fadd v2.4s, v2.4s, v1.4s
+	FMOVS.P F2, 4(R2)
+	WORD    $0x6e2adc21 // fmul v1.4s, v1.4s, v10.4s
+	VFMLA   V11.S4, V2.S4, V1.S4
+	VFMLS   V8.S4, V1.S4, V0.S4
+	FMOVS.P F0, 4(R0)
+	SUB     $1, R3, R3
+	B       narrow
 
 done:
 	RET
@@ -34541,52 +32918,46 @@ few:
 	ADD $32, R3, R3
 
 wide:
-	CMP   $4, R3
-	BLT   narrow
-	FMOVQ (R0), F0
-	FMOVQ (R1), F1
-	FMOVQ (R2), F2
-	WORD  $0x6e26dc21 // fmul v1.4s, v1.4s, v6.4s
-	WORD  $0x6e27dc43 // fmul v3.4s, v2.4s, v7.4s
-	VFMLA V8.S4, V1.S4, V3.S4
-	WORD  $0x6e29dc42 // fmul v2.4s, v2.4s, v9.4s
-	VFMLA V10.S4, V1.S4, V2.S4
-	FMOVQ F2, (R2)
-	WORD  $0x6e2ddc63 // fmul v3.4s, v3.4s, v13.4s
-	WORD  $0x4ea3f5c3 // fmin v3.4s, v14.4s, v3.4s
-	WORD  $0x4e23f5e3 // fmax v3.4s, v15.4s, v3.4s
-	VFMLS V12.S4, V0.S4, V0.S4
-	VFMLS V11.S4, V3.S4, V0.S4
-	FMOVQ F0, (R0)
-	ADD   $16, R0, R0
-	ADD   $16, R1, R1
-	ADD   $16, R2, R2
-	SUB   $4, R3, R3
-	B     wide
+	CMP     $4, R3
+	BLT     narrow
+	FMOVQ   (R0), F0
+	FMOVQ.P 16(R1), F1
+	FMOVQ   (R2), F2
+	WORD    $0x6e26dc21 // fmul v1.4s, v1.4s, v6.4s
+	WORD    $0x6e27dc43 // fmul v3.4s, v2.4s, v7.4s
+	VFMLA   V8.S4, V1.S4, V3.S4
+	WORD    $0x6e29dc42 // fmul v2.4s, v2.4s, v9.4s
+	VFMLA   V10.S4, V1.S4, V2.S4
+	FMOVQ.P F2, 16(R2)
+	WORD    $0x6e2ddc63 // fmul v3.4s, v3.4s, v13.4s
+	WORD    $0x4ea3f5c3 // fmin v3.4s, v14.4s, v3.4s
+	WORD    $0x4e23f5e3 // fmax v3.4s, v15.4s, v3.4s
+	VFMLS   V12.S4, V0.S4, V0.S4
+	VFMLS   V11.S4, V3.S4, V0.S4
+	FMOVQ.P F0, 16(R0)
+	SUB     $4, R3, R3
+	B       wide
 
 narrow:
-	CMP   $0, R3
-	BEQ   done
-	FMOVS (R0), F0
-	FMOVS (R1), F1
-	FMOVS (R2), F2
-	WORD  $0x6e26dc21 // fmul v1.4s, v1.4s, v6.4s
-	WORD  $0x6e27dc43 // fmul v3.4s, v2.4s, v7.4s
-	VFMLA V8.S4, V1.S4, V3.S4
-	WORD  $0x6e29dc42 // fmul v2.4s, v2.4s, v9.4s
-	VFMLA V10.S4, V1.S4, V2.S4
-	FMOVS F2, (R2)
-	WORD  $0x6e2ddc63 // fmul v3.4s, v3.4s, v13.4s
-	WORD  $0x4ea3f5c3 // fmin v3.4s, v14.4s, v3.4s
-	WORD  $0x4e23f5e3 // fmax v3.4s, v15.4s, v3.4s
-	VFMLS V12.S4, V0.S4, V0.S4
-	VFMLS V11.S4, V3.S4, V0.S4
-	FMOVS F0, (R0)
-	ADD   $4, R0, R0
-	ADD   $4, R1, R1
-	ADD   $4, R2, R2
-	SUB   $1, R3, R3
-	B     narrow
+	CMP     $0, R3
+	BEQ     done
+	FMOVS   (R0), F0
+	FMOVS.P 4(R1), F1
+	FMOVS   (R2), F2
+	WORD    $0x6e26dc21 // fmul v1.4s, v1.4s, v6.4s
+	WORD    $0x6e27dc43 // fmul v3.4s, v2.4s, v7.4s
+	VFMLA   V8.S4, V1.S4, V3.S4
+	WORD    $0x6e29dc42 // fmul v2.4s, v2.4s, v9.4s
+	VFMLA   V10.S4, V1.S4, V2.S4
+	FMOVS.P F2, 4(R2)
+	WORD    $0x6e2ddc63 // fmul v3.4s, v3.4s, v13.4s
+	WORD    $0x4ea3f5c3 // fmin v3.4s, v14.4s, v3.4s
+	WORD    $0x4e23f5e3 // fmax v3.4s, v15.4s, v3.4s
+	VFMLS   V12.S4, V0.S4, V0.S4
+	VFMLS   V11.S4, V3.S4, V0.S4
+	FMOVS.P F0, 4(R0)
+	SUB     $1, R3, R3
+	B       narrow
 
 done:
 	RET
@@ -34704,30 +33075,24 @@ few:
 	ADD $32, R3, R3
 
 wide:
-	CMP   $4, R3
-	BLT   narrow
-	FMOVQ (R1), F0
-	FMOVQ (R2), F1
-	VFMLA V1.S4, V2.S4, V0.S4
-	FMOVQ F0, (R0)
-	ADD   $16, R0, R0
-	ADD   $16, R1, R1
-	ADD   $16, R2, R2
-	SUB   $4, R3, R3
-	B     wide
+	CMP     $4, R3
+	BLT     narrow
+	FMOVQ.P 16(R1), F0
+	FMOVQ.P 16(R2), F1
+	VFMLA   V1.S4, V2.S4, V0.S4
+	FMOVQ.P F0, 16(R0)
+	SUB     $4, R3, R3
+	B       wide
 
 narrow:
-	CMP   $0, R3
-	BEQ   done
-	FMOVS (R1), F0
-	FMOVS (R2), F1
-	VFMLA V1.S4, V2.S4, V0.S4
-	FMOVS F0, (R0)
-	ADD   $4, R0, R0
-	ADD   $4, R1, R1
-	ADD   $4, R2, R2
-	SUB   $1, R3, R3
-	B     narrow
+	CMP     $0, R3
+	BEQ     done
+	FMOVS.P 4(R1), F0
+	FMOVS.P 4(R2), F1
+	VFMLA   V1.S4, V2.S4, V0.S4
+	FMOVS.P F0, 4(R0)
+	SUB     $1, R3, R3
+	B       narrow
 
 done:
 	RET
@@ -34784,30 +33149,24 @@ few:
 	ADD $32, R3, R3
 
 wide:
-	CMP   $4, R3
-	BLT   narrow
-	FMOVQ (R1), F0
-	FMOVQ (R2), F1
-	WORD  $0x6e21dc02 // fmul v2.4s, v0.4s, v1.4s
-	FMOVQ F2, (R0)
-	ADD   $16, R0, R0
-	ADD   $16, R1, R1
-	ADD   $16, R2, R2
-	SUB   $4, R3, R3
-	B     wide
+	CMP     $4, R3
+	BLT     narrow
+	FMOVQ.P 16(R1), F0
+	FMOVQ.P 16(R2), F1
+	WORD    $0x6e21dc02 // fmul v2.4s, v0.4s, v1.4s
+	FMOVQ.P F2, 16(R0)
+	SUB     $4, R3, R3
+	B       wide
 
 narrow:
-	CMP   $0, R3
-	BEQ   done
-	FMOVS (R1), F0
-	FMOVS (R2), F1
-	WORD  $0x6e21dc02 // fmul v2.4s, v0.4s, v1.4s
-	FMOVS F2, (R0)
-	ADD   $4, R0, R0
-	ADD   $4, R1, R1
-	ADD   $4, R2, R2
-	SUB   $1, R3, R3
-	B     narrow
+	CMP     $0, R3
+	BEQ     done
+	FMOVS.P 4(R1), F0
+	FMOVS.P 4(R2), F1
+	WORD    $0x6e21dc02 // fmul v2.4s, v0.4s, v1.4s
+	FMOVS.P F2, 4(R0)
+	SUB     $1, R3, R3
+	B       narrow
 
 done:
 	RET
@@ -34856,26 +33215,22 @@ few:
 	ADD $32, R2, R2
 
 wide:
-	CMP   $4, R2
-	BLT   narrow
-	FMOVQ (R1), F0
-	WORD  $0x6e23dc02 // fmul v2.4s, v0.4s, v3.4s
-	FMOVQ F2, (R0)
-	ADD   $16, R0, R0
-	ADD   $16, R1, R1
-	SUB   $4, R2, R2
-	B     wide
+	CMP     $4, R2
+	BLT     narrow
+	FMOVQ.P 16(R1), F0
+	WORD    $0x6e23dc02 // fmul v2.4s, v0.4s, v3.4s
+	FMOVQ.P F2, 16(R0)
+	SUB     $4, R2, R2
+	B       wide
 
 narrow:
-	CMP   $0, R2
-	BEQ   done
-	FMOVS (R1), F0
-	WORD  $0x6e23dc02 // fmul v2.4s, v0.4s, v3.4s
-	FMOVS F2, (R0)
-	ADD   $4, R0, R0
-	ADD   $4, R1, R1
-	SUB   $1, R2, R2
-	B     narrow
+	CMP     $0, R2
+	BEQ     done
+	FMOVS.P 4(R1), F0
+	WORD    $0x6e23dc02 // fmul v2.4s, v0.4s, v3.4s
+	FMOVS.P F2, 4(R0)
+	SUB     $1, R2, R2
+	B       narrow
 
 done:
 	RET
@@ -34940,32 +33295,26 @@ few:
 	ADD $32, R3, R3
 
 wide:
-	CMP   $4, R3
-	BLT   narrow
-	FMOVQ (R1), F0
-	FMOVQ (R2), F1
-	FMOVQ (R0), F2
-	VFMLA V1.S4, V0.S4, V2.S4
-	FMOVQ F2, (R0)
-	ADD   $16, R0, R0
-	ADD   $16, R1, R1
-	ADD   $16, R2, R2
-	SUB   $4, R3, R3
-	B     wide
+	CMP     $4, R3
+	BLT     narrow
+	FMOVQ.P 16(R1), F0
+	FMOVQ.P 16(R2), F1
+	FMOVQ   (R0), F2
+	VFMLA   V1.S4, V0.S4, V2.S4
+	FMOVQ.P F2, 16(R0)
+	SUB     $4, R3, R3
+	B       wide
 
 narrow:
-	CMP   $0, R3
-	BEQ   done
-	FMOVS (R1), F0
-	FMOVS (R2), F1
-	FMOVS (R0), F2
-	VFMLA V1.S4, V0.S4, V2.S4
-	FMOVS F2, (R0)
-	ADD   $4, R0, R0
-	ADD   $4, R1, R1
-	ADD   $4, R2, R2
-	SUB   $1, R3, R3
-	B     narrow
+	CMP     $0, R3
+	BEQ     done
+	FMOVS.P 4(R1), F0
+	FMOVS.P 4(R2), F1
+	FMOVS   (R0), F2
+	VFMLA   V1.S4, V0.S4, V2.S4
+	FMOVS.P F2, 4(R0)
+	SUB     $1, R3, R3
+	B       narrow
 
 done:
 	RET
@@ -35022,28 +33371,24 @@ few:
 	ADD $32, R2, R2
 
 wide:
-	CMP   $4, R2
-	BLT   narrow
-	FMOVQ (R1), F0
-	FMOVQ (R0), F2
-	VFMLA V3.S4, V0.S4, V2.S4
-	FMOVQ F2, (R0)
-	ADD   $16, R0, R0
-	ADD   $16, R1, R1
-	SUB   $4, R2, R2
-	B     wide
+	CMP     $4, R2
+	BLT     narrow
+	FMOVQ.P 16(R1), F0
+	FMOVQ   (R0), F2
+	VFMLA   V3.S4, V0.S4, V2.S4
+	FMOVQ.P F2, 16(R0)
+	SUB     $4, R2, R2
+	B       wide
 
 narrow:
-	CMP   $0, R2
-	BEQ   done
-	FMOVS (R1), F0
-	FMOVS (R0), F2
-	VFMLA V3.S4, V0.S4, V2.S4
-	FMOVS F2, (R0)
-	ADD   $4, R0, R0
-	ADD   $4, R1, R1
-	SUB   $1, R2, R2
-	B     narrow
+	CMP     $0, R2
+	BEQ     done
+	FMOVS.P 4(R1), F0
+	FMOVS   (R0), F2
+	VFMLA   V3.S4, V0.S4, V2.S4
+	FMOVS.P F2, 4(R0)
+	SUB     $1, R2, R2
+	B       narrow
 
 done:
 	RET
@@ -35087,14 +33432,13 @@ next:
 	FMOVQ (R2), F0
 
 compute:
-	WORD  $0x4e21f400 // fmax v0.4s, v0.4s, v1.4s
-	CMP   $4, R1
-	BLT   storeRest
-	FMOVQ F0, (R0)
-	ADD   $16, R2, R2
-	ADD   $16, R0, R0
-	SUB   $4, R1, R1
-	B     next
+	WORD    $0x4e21f400 // fmax v0.4s, v0.4s, v1.4s
+	CMP     $4, R1
+	BLT     storeRest
+	FMOVQ.P F0, 16(R0)
+	ADD     $16, R2, R2
+	SUB     $4, R1, R1
+	B       next
 
 rest:
 	CMP   $0, R1
@@ -35210,12 +33554,11 @@ compute:
 	WORD  $0x4e3fd400 // fadd v0.4s, v0.4s, v31.4s
 
 store:
-	FMOVQ F0, (R0)
-	ADD   $16, R2, R2
-	ADD   $16, R3, R3
-	ADD   $16, R0, R0
-	SUB   $4, R1, R1
-	B     next
+	FMOVQ.P F0, 16(R0)
+	ADD     $16, R2, R2
+	ADD     $16, R3, R3
+	SUB     $4, R1, R1
+	B       next
 
 rest:
 	CMP   $0, R1
@@ -35318,16 +33661,15 @@ next:
 	FMOVQ (R2), F1
 
 compute:
-	WORD  $0x6e21e482 // fcmge v2.4s, v4.4s, v1.4s
-	WORD  $0x6e20dc23 // fmul v3.4s, v1.4s, v0.4s
-	VBIT  V2.B16, V3.B16, V1.B16
-	CMP   $4, R1
-	BLT   storeRest
-	FMOVQ F1, (R0)
-	ADD   $16, R2, R2
-	ADD   $16, R0, R0
-	SUB   $4, R1, R1
-	B     next
+	WORD    $0x6e21e482 // fcmge v2.4s, v4.4s, v1.4s
+	WORD    $0x6e20dc23 // fmul v3.4s, v1.4s, v0.4s
+	VBIT    V2.B16, V3.B16, V1.B16
+	CMP     $4, R1
+	BLT     storeRest
+	FMOVQ.P F1, 16(R0)
+	ADD     $16, R2, R2
+	SUB     $4, R1, R1
+	B       next
 
 rest:
 	CMP   $0, R1
@@ -35448,12 +33790,11 @@ compute:
 	WORD  $0x4e3fd421 // fadd v1.4s, v1.4s, v31.4s
 
 store:
-	FMOVQ F1, (R0)
-	ADD   $16, R2, R2
-	ADD   $16, R3, R3
-	ADD   $16, R0, R0
-	SUB   $4, R1, R1
-	B     next
+	FMOVQ.P F1, 16(R0)
+	ADD     $16, R2, R2
+	ADD     $16, R3, R3
+	SUB     $4, R1, R1
+	B       next
 
 rest:
 	CMP   $0, R1
@@ -35666,40 +34007,39 @@ next:
 	FMOVQ (R2), F0
 
 compute:
-	VAND  V6.B16, V0.B16, V1.B16
-	WORD  $0x4ea7f421 // fmin v1.4s, v1.4s, v7.4s
-	WORD  $0x4e21d421 // fadd v1.4s, v1.4s, v1.4s
-	VORR  V5.B16, V5.B16, V2.B16
-	VFMLA V8.S4, V1.S4, V2.S4
-	WORD  $0x4ea5d443 // fsub v3.4s, v2.4s, v5.4s
-	VFMLS V9.S4, V3.S4, V1.S4
-	VFMLS V10.S4, V3.S4, V1.S4
-	VORR  V12.B16, V12.B16, V3.B16
-	VFMLA V11.S4, V1.S4, V3.S4
-	VORR  V13.B16, V13.B16, V4.B16
-	VFMLA V3.S4, V1.S4, V4.S4
-	VORR  V14.B16, V14.B16, V3.B16
-	VFMLA V4.S4, V1.S4, V3.S4
-	VORR  V15.B16, V15.B16, V4.B16
-	VFMLA V3.S4, V1.S4, V4.S4
-	VORR  V16.B16, V16.B16, V3.B16
-	VFMLA V4.S4, V1.S4, V3.S4
-	WORD  $0x6e21dc24 // fmul v4.4s, v1.4s, v1.4s
-	VFMLA V3.S4, V4.S4, V1.S4
-	VSHL  $23, V2.S4, V2.S4
-	WORD  $0x4eb1d443 // fsub v3.4s, v2.4s, v17.4s
-	VFMLA V1.S4, V2.S4, V3.S4
-	WORD  $0x4e32d461 // fadd v1.4s, v3.4s, v18.4s
-	WORD  $0x6e21fc61 // fdiv v1.4s, v3.4s, v1.4s
-	VAND  V19.B16, V0.B16, V0.B16
-	VEOR  V0.B16, V1.B16, V0.B16
-	CMP   $4, R1
-	BLT   storeRest
-	FMOVQ F0, (R0)
-	ADD   $16, R2, R2
-	ADD   $16, R0, R0
-	SUB   $4, R1, R1
-	B     next
+	VAND    V6.B16, V0.B16, V1.B16
+	WORD    $0x4ea7f421 // fmin v1.4s, v1.4s, v7.4s
+	WORD    $0x4e21d421 // fadd v1.4s, v1.4s, v1.4s
+	VORR    V5.B16, V5.B16, V2.B16
+	VFMLA   V8.S4, V1.S4, V2.S4
+	WORD    $0x4ea5d443 // fsub v3.4s, v2.4s, v5.4s
+	VFMLS   V9.S4, V3.S4, V1.S4
+	VFMLS   V10.S4, V3.S4, V1.S4
+	VORR    V12.B16, V12.B16, V3.B16
+	VFMLA   V11.S4, V1.S4, V3.S4
+	VORR    V13.B16, V13.B16, V4.B16
+	VFMLA   V3.S4, V1.S4, V4.S4
+	VORR    V14.B16, V14.B16, V3.B16
+	VFMLA   V4.S4, V1.S4, V3.S4
+	VORR    V15.B16, V15.B16, V4.B16
+	VFMLA   V3.S4, V1.S4, V4.S4
+	VORR    V16.B16, V16.B16, V3.B16
+	VFMLA   V4.S4, V1.S4, V3.S4
+	WORD    $0x6e21dc24 // fmul v4.4s, v1.4s, v1.4s
+	VFMLA   V3.S4, V4.S4, V1.S4
+	VSHL    $23, V2.S4, V2.S4
+	WORD    $0x4eb1d443 // fsub v3.4s, v2.4s, v17.4s
+	VFMLA   V1.S4, V2.S4, V3.S4
+	WORD    $0x4e32d461 // fadd v1.4s, v3.4s, v18.4s
+	WORD    $0x6e21fc61 // fdiv v1.4s, v3.4s, v1.4s
+	VAND    V19.B16, V0.B16, V0.B16
+	VEOR    V0.B16, V1.B16, V0.B16
+	CMP     $4, R1
+	BLT     storeRest
+	FMOVQ.P F0, 16(R0)
+	ADD     $16, R2, R2
+	SUB     $4, R1, R1
+	B       next
 
 rest:
 	CMP   $0, R1
@@ -35830,12 +34170,11 @@ compute:
 	WORD  $0x4e3fd400 // fadd v0.4s, v0.4s, v31.4s
 
 store:
-	FMOVQ F0, (R0)
-	ADD   $16, R2, R2
-	ADD   $16, R3, R3
-	ADD   $16, R0, R0
-	SUB   $4, R1, R1
-	B     next
+	FMOVQ.P F0, 16(R0)
+	ADD     $16, R2, R2
+	ADD     $16, R3, R3
+	SUB     $4, R1, R1
+	B       next
 
 rest:
 	CMP   $0, R1
@@ -36043,39 +34382,38 @@ next:
 	FMOVQ (R2), F0
 
 compute:
-	VEOR  V15.B16, V0.B16, V0.B16
-	WORD  $0x4e30f400 // fmax v0.4s, v0.4s, v16.4s
-	WORD  $0x4eb1f400 // fmin v0.4s, v0.4s, v17.4s
-	VORR  V5.B16, V5.B16, V1.B16
-	VFMLA V6.S4, V0.S4, V1.S4
-	WORD  $0x4ea5d422 // fsub v2.4s, v1.4s, v5.4s
-	VFMLS V7.S4, V2.S4, V0.S4
-	VFMLS V8.S4, V2.S4, V0.S4
-	VORR  V10.B16, V10.B16, V2.B16
-	VFMLA V9.S4, V0.S4, V2.S4
-	VORR  V11.B16, V11.B16, V3.B16
-	VFMLA V2.S4, V0.S4, V3.S4
-	VORR  V12.B16, V12.B16, V2.B16
-	VFMLA V3.S4, V0.S4, V2.S4
-	VORR  V13.B16, V13.B16, V3.B16
-	VFMLA V2.S4, V0.S4, V3.S4
-	VORR  V14.B16, V14.B16, V2.B16
-	VFMLA V3.S4, V0.S4, V2.S4
-	WORD  $0x6e20dc03 // fmul v3.4s, v0.4s, v0.4s
-	VFMLA V2.S4, V3.S4, V0.S4
-	VSHL  $23, V1.S4, V1.S4
-	WORD  $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
-	WORD  $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
-	VORR  V4.B16, V4.B16, V1.B16
-	WORD  $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
-	WORD  $0x6e20fc20 // fdiv v0.4s, v1.4s, v0.4s
-	CMP   $4, R1
-	BLT   storeRest
-	FMOVQ F0, (R0)
-	ADD   $16, R2, R2
-	ADD   $16, R0, R0
-	SUB   $4, R1, R1
-	B     next
+	VEOR    V15.B16, V0.B16, V0.B16
+	WORD    $0x4e30f400 // fmax v0.4s, v0.4s, v16.4s
+	WORD    $0x4eb1f400 // fmin v0.4s, v0.4s, v17.4s
+	VORR    V5.B16, V5.B16, V1.B16
+	VFMLA   V6.S4, V0.S4, V1.S4
+	WORD    $0x4ea5d422 // fsub v2.4s, v1.4s, v5.4s
+	VFMLS   V7.S4, V2.S4, V0.S4
+	VFMLS   V8.S4, V2.S4, V0.S4
+	VORR    V10.B16, V10.B16, V2.B16
+	VFMLA   V9.S4, V0.S4, V2.S4
+	VORR    V11.B16, V11.B16, V3.B16
+	VFMLA   V2.S4, V0.S4, V3.S4
+	VORR    V12.B16, V12.B16, V2.B16
+	VFMLA   V3.S4, V0.S4, V2.S4
+	VORR    V13.B16, V13.B16, V3.B16
+	VFMLA   V2.S4, V0.S4, V3.S4
+	VORR    V14.B16, V14.B16, V2.B16
+	VFMLA   V3.S4, V0.S4, V2.S4
+	WORD    $0x6e20dc03 // fmul v3.4s, v0.4s, v0.4s
+	VFMLA   V2.S4, V3.S4, V0.S4
+	VSHL    $23, V1.S4, V1.S4
+	WORD    $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
+	WORD    $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
+	VORR    V4.B16, V4.B16, V1.B16
+	WORD    $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
+	WORD    $0x6e20fc20 // fdiv v0.4s, v1.4s, v0.4s
+	CMP     $4, R1
+	BLT     storeRest
+	FMOVQ.P F0, 16(R0)
+	ADD     $16, R2, R2
+	SUB     $4, R1, R1
+	B       next
 
 rest:
 	CMP   $0, R1
@@ -36201,12 +34539,11 @@ compute:
 	WORD  $0x4e3fd400 // fadd v0.4s, v0.4s, v31.4s
 
 store:
-	FMOVQ F0, (R0)
-	ADD   $16, R2, R2
-	ADD   $16, R3, R3
-	ADD   $16, R0, R0
-	SUB   $4, R1, R1
-	B     next
+	FMOVQ.P F0, 16(R0)
+	ADD     $16, R2, R2
+	ADD     $16, R3, R3
+	SUB     $4, R1, R1
+	B       next
 
 rest:
 	CMP   $0, R1
@@ -36513,61 +34850,60 @@ next:
 	FMOVQ (R2), F0
 
 compute:
-	VAND  V9.B16, V0.B16, V1.B16
-	WORD  $0x4eb3f421 // fmin v1.4s, v1.4s, v19.4s
-	WORD  $0x6e21dc22 // fmul v2.4s, v1.4s, v1.4s
-	WORD  $0x6e34dc42 // fmul v2.4s, v2.4s, v20.4s
-	VORR  V7.B16, V7.B16, V3.B16
-	VFMLA V10.S4, V2.S4, V3.S4
-	WORD  $0x4ea7d464 // fsub v4.4s, v3.4s, v7.4s
-	VFMLS V11.S4, V4.S4, V2.S4
-	VFMLS V12.S4, V4.S4, V2.S4
-	VORR  V14.B16, V14.B16, V4.B16
-	VFMLA V13.S4, V2.S4, V4.S4
-	VORR  V15.B16, V15.B16, V5.B16
-	VFMLA V4.S4, V2.S4, V5.S4
-	VORR  V16.B16, V16.B16, V4.B16
-	VFMLA V5.S4, V2.S4, V4.S4
-	VORR  V17.B16, V17.B16, V5.B16
-	VFMLA V4.S4, V2.S4, V5.S4
-	VORR  V18.B16, V18.B16, V4.B16
-	VFMLA V5.S4, V2.S4, V4.S4
-	WORD  $0x6e22dc45 // fmul v5.4s, v2.4s, v2.4s
-	VFMLA V4.S4, V5.S4, V2.S4
-	VSHL  $23, V3.S4, V3.S4
-	WORD  $0x4e26d442 // fadd v2.4s, v2.4s, v6.4s
-	WORD  $0x6e23dc42 // fmul v2.4s, v2.4s, v3.4s
-	VORR  V6.B16, V6.B16, V3.B16
-	VORR  V6.B16, V6.B16, V4.B16
-	VFMLA V21.S4, V1.S4, V4.S4
-	WORD  $0x6e24fc63 // fdiv v3.4s, v3.4s, v4.4s
-	VORR  V23.B16, V23.B16, V4.B16
-	VFMLA V22.S4, V3.S4, V4.S4
-	VORR  V24.B16, V24.B16, V5.B16
-	VFMLA V4.S4, V3.S4, V5.S4
-	VORR  V25.B16, V25.B16, V4.B16
-	VFMLA V5.S4, V3.S4, V4.S4
-	VORR  V26.B16, V26.B16, V5.B16
-	VFMLA V4.S4, V3.S4, V5.S4
-	VORR  V27.B16, V27.B16, V4.B16
-	VFMLA V5.S4, V3.S4, V4.S4
-	VORR  V28.B16, V28.B16, V5.B16
-	VFMLA V4.S4, V3.S4, V5.S4
-	VORR  V29.B16, V29.B16, V4.B16
-	VFMLA V5.S4, V3.S4, V4.S4
-	VORR  V30.B16, V30.B16, V5.B16
-	VFMLA V4.S4, V3.S4, V5.S4
-	WORD  $0x6e22dca2 // fmul v2.4s, v5.4s, v2.4s
-	WORD  $0x4e28f400 // fmax v0.4s, v0.4s, v8.4s
-	WORD  $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
-	WORD  $0x4ea1d400 // fsub v0.4s, v0.4s, v1.4s
-	CMP   $4, R1
-	BLT   storeRest
-	FMOVQ F0, (R0)
-	ADD   $16, R2, R2
-	ADD   $16, R0, R0
-	SUB   $4, R1, R1
-	B     next
+	VAND    V9.B16, V0.B16, V1.B16
+	WORD    $0x4eb3f421 // fmin v1.4s, v1.4s, v19.4s
+	WORD    $0x6e21dc22 // fmul v2.4s, v1.4s, v1.4s
+	WORD    $0x6e34dc42 // fmul v2.4s, v2.4s, v20.4s
+	VORR    V7.B16, V7.B16, V3.B16
+	VFMLA   V10.S4, V2.S4, V3.S4
+	WORD    $0x4ea7d464 // fsub v4.4s, v3.4s, v7.4s
+	VFMLS   V11.S4, V4.S4, V2.S4
+	VFMLS   V12.S4, V4.S4, V2.S4
+	VORR    V14.B16, V14.B16, V4.B16
+	VFMLA   V13.S4, V2.S4, V4.S4
+	VORR    V15.B16, V15.B16, V5.B16
+	VFMLA   V4.S4, V2.S4, V5.S4
+	VORR    V16.B16, V16.B16, V4.B16
+	VFMLA   V5.S4, V2.S4, V4.S4
+	VORR    V17.B16, V17.B16, V5.B16
+	VFMLA   V4.S4, V2.S4, V5.S4
+	VORR    V18.B16, V18.B16, V4.B16
+	VFMLA   V5.S4, V2.S4, V4.S4
+	WORD    $0x6e22dc45 // fmul v5.4s, v2.4s, v2.4s
+	VFMLA   V4.S4, V5.S4, V2.S4
+	VSHL    $23, V3.S4, V3.S4
+	WORD    $0x4e26d442 // fadd v2.4s, v2.4s, v6.4s
+	WORD    $0x6e23dc42 // fmul v2.4s, v2.4s, v3.4s
+	VORR    V6.B16, V6.B16, V3.B16
+	VORR    V6.B16, V6.B16, V4.B16
+	VFMLA   V21.S4, V1.S4, V4.S4
+	WORD    $0x6e24fc63 // fdiv v3.4s, v3.4s, v4.4s
+	VORR    V23.B16, V23.B16, V4.B16
+	VFMLA   V22.S4, V3.S4, V4.S4
+	VORR    V24.B16, V24.B16, V5.B16
+	VFMLA   V4.S4, V3.S4, V5.S4
+	VORR    V25.B16, V25.B16, V4.B16
+	VFMLA   V5.S4, V3.S4, V4.S4
+	VORR    V26.B16, V26.B16, V5.B16
+	VFMLA   V4.S4, V3.S4, V5.S4
+	VORR    V27.B16, V27.B16, V4.B16
+	VFMLA   V5.S4, V3.S4, V4.S4
+	VORR    V28.B16, V28.B16, V5.B16
+	VFMLA   V4.S4, V3.S4, V5.S4
+	VORR    V29.B16, V29.B16, V4.B16
+	VFMLA   V5.S4, V3.S4, V4.S4
+	VORR    V30.B16, V30.B16, V5.B16
+	VFMLA   V4.S4, V3.S4, V5.S4
+	WORD    $0x6e22dca2 // fmul v2.4s, v5.4s, v2.4s
+	WORD    $0x4e28f400 // fmax v0.4s, v0.4s, v8.4s
+	WORD    $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
+	WORD    $0x4ea1d400 // fsub v0.4s, v0.4s, v1.4s
+	CMP     $4, R1
+	BLT     storeRest
+	FMOVQ.P F0, 16(R0)
+	ADD     $16, R2, R2
+	SUB     $4, R1, R1
+	B       next
 
 rest:
 	CMP   $0, R1
@@ -36971,12 +35307,11 @@ compute:
 	WORD  $0x4e3fd400 // fadd v0.4s, v0.4s, v31.4s
 
 store:
-	FMOVQ F0, (R0)
-	ADD   $16, R2, R2
-	ADD   $16, R3, R3
-	ADD   $16, R0, R0
-	SUB   $4, R1, R1
-	B     next
+	FMOVQ.P F0, 16(R0)
+	ADD     $16, R2, R2
+	ADD     $16, R3, R3
+	SUB     $4, R1, R1
+	B       next
 
 rest:
 	CMP   $0, R1
@@ -37220,47 +35555,46 @@ next:
 	FMOVQ (R2), F0
 
 compute:
-	VAND  V10.B16, V0.B16, V1.B16
-	WORD  $0x4eb5f421 // fmin v1.4s, v1.4s, v21.4s
-	WORD  $0x6e21dc22 // fmul v2.4s, v1.4s, v1.4s
-	VORR  V8.B16, V8.B16, V3.B16
-	VFMLA V22.S4, V2.S4, V3.S4
-	WORD  $0x6e21dc63 // fmul v3.4s, v3.4s, v1.4s
-	VORR  V8.B16, V8.B16, V4.B16
-	VFMLA V23.S4, V2.S4, V4.S4
-	VEOR  V20.B16, V3.B16, V2.B16
-	VORR  V6.B16, V6.B16, V3.B16
-	VFMLA V11.S4, V2.S4, V3.S4
-	WORD  $0x4ea6d464 // fsub v4.4s, v3.4s, v6.4s
-	VFMLS V12.S4, V4.S4, V2.S4
-	VFMLS V13.S4, V4.S4, V2.S4
-	VORR  V15.B16, V15.B16, V4.B16
-	VFMLA V14.S4, V2.S4, V4.S4
-	VORR  V16.B16, V16.B16, V5.B16
-	VFMLA V4.S4, V2.S4, V5.S4
-	VORR  V17.B16, V17.B16, V4.B16
-	VFMLA V5.S4, V2.S4, V4.S4
-	VORR  V18.B16, V18.B16, V5.B16
-	VFMLA V4.S4, V2.S4, V5.S4
-	VORR  V19.B16, V19.B16, V4.B16
-	VFMLA V5.S4, V2.S4, V4.S4
-	WORD  $0x6e22dc45 // fmul v5.4s, v2.4s, v2.4s
-	VFMLA V4.S4, V5.S4, V2.S4
-	VSHL  $23, V3.S4, V3.S4
-	WORD  $0x4e27d442 // fadd v2.4s, v2.4s, v7.4s
-	WORD  $0x6e23dc42 // fmul v2.4s, v2.4s, v3.4s
-	WORD  $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
-	WORD  $0x4e27d442 // fadd v2.4s, v2.4s, v7.4s
-	WORD  $0x6e22fc21 // fdiv v1.4s, v1.4s, v2.4s
-	WORD  $0x4e29f400 // fmax v0.4s, v0.4s, v9.4s
-	WORD  $0x4ea1d400 // fsub v0.4s, v0.4s, v1.4s
-	CMP   $4, R1
-	BLT   storeRest
-	FMOVQ F0, (R0)
-	ADD   $16, R2, R2
-	ADD   $16, R0, R0
-	SUB   $4, R1, R1
-	B     next
+	VAND    V10.B16, V0.B16, V1.B16
+	WORD    $0x4eb5f421 // fmin v1.4s, v1.4s, v21.4s
+	WORD    $0x6e21dc22 // fmul v2.4s, v1.4s, v1.4s
+	VORR    V8.B16, V8.B16, V3.B16
+	VFMLA   V22.S4, V2.S4, V3.S4
+	WORD    $0x6e21dc63 // fmul v3.4s, v3.4s, v1.4s
+	VORR    V8.B16, V8.B16, V4.B16
+	VFMLA   V23.S4, V2.S4, V4.S4
+	VEOR    V20.B16, V3.B16, V2.B16
+	VORR    V6.B16, V6.B16, V3.B16
+	VFMLA   V11.S4, V2.S4, V3.S4
+	WORD    $0x4ea6d464 // fsub v4.4s, v3.4s, v6.4s
+	VFMLS   V12.S4, V4.S4, V2.S4
+	VFMLS   V13.S4, V4.S4, V2.S4
+	VORR    V15.B16, V15.B16, V4.B16
+	VFMLA   V14.S4, V2.S4, V4.S4
+	VORR    V16.B16, V16.B16, V5.B16
+	VFMLA   V4.S4, V2.S4, V5.S4
+	VORR    V17.B16, V17.B16, V4.B16
+	VFMLA   V5.S4, V2.S4, V4.S4
+	VORR    V18.B16, V18.B16, V5.B16
+	VFMLA   V4.S4, V2.S4, V5.S4
+	VORR    V19.B16, V19.B16, V4.B16
+	VFMLA   V5.S4, V2.S4, V4.S4
+	WORD    $0x6e22dc45 // fmul v5.4s, v2.4s, v2.4s
+	VFMLA   V4.S4, V5.S4, V2.S4
+	VSHL    $23, V3.S4, V3.S4
+	WORD    $0x4e27d442 // fadd v2.4s, v2.4s, v7.4s
+	WORD    $0x6e23dc42 // fmul v2.4s, v2.4s, v3.4s
+	WORD    $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
+	WORD    $0x4e27d442 // fadd v2.4s, v2.4s, v7.4s
+	WORD    $0x6e22fc21 // fdiv v1.4s, v1.4s, v2.4s
+	WORD    $0x4e29f400 // fmax v0.4s, v0.4s, v9.4s
+	WORD    $0x4ea1d400 // fsub v0.4s, v0.4s, v1.4s
+	CMP     $4, R1
+	BLT     storeRest
+	FMOVQ.P F0, 16(R0)
+	ADD     $16, R2, R2
+	SUB     $4, R1, R1
+	B       next
 
 rest:
 	CMP   $0, R1
@@ -37567,12 +35901,11 @@ compute:
 	WORD  $0x4e3fd400 // fadd v0.4s, v0.4s, v31.4s
 
 store:
-	FMOVQ F0, (R0)
-	ADD   $16, R2, R2
-	ADD   $16, R3, R3
-	ADD   $16, R0, R0
-	SUB   $4, R1, R1
-	B     next
+	FMOVQ.P F0, 16(R0)
+	ADD     $16, R2, R2
+	ADD     $16, R3, R3
+	SUB     $4, R1, R1
+	B       next
 
 rest:
 	CMP   $0, R1
@@ -37789,41 +36122,40 @@ next:
 	FMOVQ (R2), F0
 
 compute:
-	VAND  V9.B16, V0.B16, V1.B16
-	WORD  $0x4eb4f421 // fmin v1.4s, v1.4s, v20.4s
-	VEOR  V19.B16, V1.B16, V2.B16
-	VORR  V6.B16, V6.B16, V3.B16
-	VFMLA V10.S4, V2.S4, V3.S4
-	WORD  $0x4ea6d464 // fsub v4.4s, v3.4s, v6.4s
-	VFMLS V11.S4, V4.S4, V2.S4
-	VFMLS V12.S4, V4.S4, V2.S4
-	VORR  V14.B16, V14.B16, V4.B16
-	VFMLA V13.S4, V2.S4, V4.S4
-	VORR  V15.B16, V15.B16, V5.B16
-	VFMLA V4.S4, V2.S4, V5.S4
-	VORR  V16.B16, V16.B16, V4.B16
-	VFMLA V5.S4, V2.S4, V4.S4
-	VORR  V17.B16, V17.B16, V5.B16
-	VFMLA V4.S4, V2.S4, V5.S4
-	VORR  V18.B16, V18.B16, V4.B16
-	VFMLA V5.S4, V2.S4, V4.S4
-	WORD  $0x6e22dc45 // fmul v5.4s, v2.4s, v2.4s
-	VFMLA V4.S4, V5.S4, V2.S4
-	VSHL  $23, V3.S4, V3.S4
-	WORD  $0x4e27d442 // fadd v2.4s, v2.4s, v7.4s
-	WORD  $0x6e23dc42 // fmul v2.4s, v2.4s, v3.4s
-	WORD  $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
-	WORD  $0x4e27d442 // fadd v2.4s, v2.4s, v7.4s
-	WORD  $0x6e22fc21 // fdiv v1.4s, v1.4s, v2.4s
-	WORD  $0x4e28f400 // fmax v0.4s, v0.4s, v8.4s
-	WORD  $0x4ea1d400 // fsub v0.4s, v0.4s, v1.4s
-	CMP   $4, R1
-	BLT   storeRest
-	FMOVQ F0, (R0)
-	ADD   $16, R2, R2
-	ADD   $16, R0, R0
-	SUB   $4, R1, R1
-	B     next
+	VAND    V9.B16, V0.B16, V1.B16
+	WORD    $0x4eb4f421 // fmin v1.4s, v1.4s, v20.4s
+	VEOR    V19.B16, V1.B16, V2.B16
+	VORR    V6.B16, V6.B16, V3.B16
+	VFMLA   V10.S4, V2.S4, V3.S4
+	WORD    $0x4ea6d464 // fsub v4.4s, v3.4s, v6.4s
+	VFMLS   V11.S4, V4.S4, V2.S4
+	VFMLS   V12.S4, V4.S4, V2.S4
+	VORR    V14.B16, V14.B16, V4.B16
+	VFMLA   V13.S4, V2.S4, V4.S4
+	VORR    V15.B16, V15.B16, V5.B16
+	VFMLA   V4.S4, V2.S4, V5.S4
+	VORR    V16.B16, V16.B16, V4.B16
+	VFMLA   V5.S4, V2.S4, V4.S4
+	VORR    V17.B16, V17.B16, V5.B16
+	VFMLA   V4.S4, V2.S4, V5.S4
+	VORR    V18.B16, V18.B16, V4.B16
+	VFMLA   V5.S4, V2.S4, V4.S4
+	WORD    $0x6e22dc45 // fmul v5.4s, v2.4s, v2.4s
+	VFMLA   V4.S4, V5.S4, V2.S4
+	VSHL    $23, V3.S4, V3.S4
+	WORD    $0x4e27d442 // fadd v2.4s, v2.4s, v7.4s
+	WORD    $0x6e23dc42 // fmul v2.4s, v2.4s, v3.4s
+	WORD    $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
+	WORD    $0x4e27d442 // fadd v2.4s, v2.4s, v7.4s
+	WORD    $0x6e22fc21 // fdiv v1.4s, v1.4s, v2.4s
+	WORD    $0x4e28f400 // fmax v0.4s, v0.4s, v8.4s
+	WORD    $0x4ea1d400 // fsub v0.4s, v0.4s, v1.4s
+	CMP     $4, R1
+	BLT     storeRest
+	FMOVQ.P F0, 16(R0)
+	ADD     $16, R2, R2
+	SUB     $4, R1, R1
+	B       next
 
 rest:
 	CMP   $0, R1
@@ -38107,12 +36439,11 @@ compute:
 	WORD  $0x4e3fd400 // fadd v0.4s, v0.4s, v31.4s
 
 store:
-	FMOVQ F0, (R0)
-	ADD   $16, R2, R2
-	ADD   $16, R3, R3
-	ADD   $16, R0, R0
-	SUB   $4, R1, R1
-	B     next
+	FMOVQ.P F0, 16(R0)
+	ADD     $16, R2, R2
+	ADD     $16, R3, R3
+	SUB     $4, R1, R1
+	B       next
 
 rest:
 	CMP   $0, R1
@@ -38212,15 +36543,14 @@ next:
 	FMOVQ (R2), F0
 
 compute:
-	WORD  $0x4e22f400 // fmax v0.4s, v0.4s, v2.4s
-	WORD  $0x4ea1f400 // fmin v0.4s, v0.4s, v1.4s
-	CMP   $4, R1
-	BLT   storeRest
-	FMOVQ F0, (R0)
-	ADD   $16, R2, R2
-	ADD   $16, R0, R0
-	SUB   $4, R1, R1
-	B     next
+	WORD    $0x4e22f400 // fmax v0.4s, v0.4s, v2.4s
+	WORD    $0x4ea1f400 // fmin v0.4s, v0.4s, v1.4s
+	CMP     $4, R1
+	BLT     storeRest
+	FMOVQ.P F0, 16(R0)
+	ADD     $16, R2, R2
+	SUB     $4, R1, R1
+	B       next
 
 rest:
 	CMP   $0, R1
@@ -38358,12 +36688,11 @@ compute:
 	WORD  $0x4e3fd400 // fadd v0.4s, v0.4s, v31.4s
 
 store:
-	FMOVQ F0, (R0)
-	ADD   $16, R2, R2
-	ADD   $16, R3, R3
-	ADD   $16, R0, R0
-	SUB   $4, R1, R1
-	B     next
+	FMOVQ.P F0, 16(R0)
+	ADD     $16, R2, R2
+	ADD     $16, R3, R3
+	SUB     $4, R1, R1
+	B       next
 
 rest:
 	CMP   $0, R1
@@ -38482,19 +36811,18 @@ next:
 	FMOVQ (R2), F0
 
 compute:
-	WORD  $0x4e27f401 // fmax v1.4s, v0.4s, v7.4s
-	VORR  V5.B16, V5.B16, V2.B16
-	VFMLA V4.S4, V0.S4, V2.S4
-	WORD  $0x4e23f440 // fmax v0.4s, v2.4s, v3.4s
-	WORD  $0x4ea6f400 // fmin v0.4s, v0.4s, v6.4s
-	WORD  $0x6e20dc20 // fmul v0.4s, v1.4s, v0.4s
-	CMP   $4, R1
-	BLT   storeRest
-	FMOVQ F0, (R0)
-	ADD   $16, R2, R2
-	ADD   $16, R0, R0
-	SUB   $4, R1, R1
-	B     next
+	WORD    $0x4e27f401 // fmax v1.4s, v0.4s, v7.4s
+	VORR    V5.B16, V5.B16, V2.B16
+	VFMLA   V4.S4, V0.S4, V2.S4
+	WORD    $0x4e23f440 // fmax v0.4s, v2.4s, v3.4s
+	WORD    $0x4ea6f400 // fmin v0.4s, v0.4s, v6.4s
+	WORD    $0x6e20dc20 // fmul v0.4s, v1.4s, v0.4s
+	CMP     $4, R1
+	BLT     storeRest
+	FMOVQ.P F0, 16(R0)
+	ADD     $16, R2, R2
+	SUB     $4, R1, R1
+	B       next
 
 rest:
 	CMP   $0, R1
@@ -38655,12 +36983,11 @@ compute:
 	WORD  $0x4e3fd400 // fadd v0.4s, v0.4s, v31.4s
 
 store:
-	FMOVQ F0, (R0)
-	ADD   $16, R2, R2
-	ADD   $16, R3, R3
-	ADD   $16, R0, R0
-	SUB   $4, R1, R1
-	B     next
+	FMOVQ.P F0, 16(R0)
+	ADD     $16, R2, R2
+	ADD     $16, R3, R3
+	SUB     $4, R1, R1
+	B       next
 
 rest:
 	CMP   $0, R1
@@ -38770,17 +37097,16 @@ next:
 	FMOVQ (R2), F0
 
 compute:
-	VORR  V4.B16, V4.B16, V1.B16
-	VFMLA V3.S4, V0.S4, V1.S4
-	WORD  $0x4e22f420 // fmax v0.4s, v1.4s, v2.4s
-	WORD  $0x4ea5f400 // fmin v0.4s, v0.4s, v5.4s
-	CMP   $4, R1
-	BLT   storeRest
-	FMOVQ F0, (R0)
-	ADD   $16, R2, R2
-	ADD   $16, R0, R0
-	SUB   $4, R1, R1
-	B     next
+	VORR    V4.B16, V4.B16, V1.B16
+	VFMLA   V3.S4, V0.S4, V1.S4
+	WORD    $0x4e22f420 // fmax v0.4s, v1.4s, v2.4s
+	WORD    $0x4ea5f400 // fmin v0.4s, v0.4s, v5.4s
+	CMP     $4, R1
+	BLT     storeRest
+	FMOVQ.P F0, 16(R0)
+	ADD     $16, R2, R2
+	SUB     $4, R1, R1
+	B       next
 
 rest:
 	CMP   $0, R1
@@ -38918,12 +37244,11 @@ compute:
 	WORD  $0x4e3fd400 // fadd v0.4s, v0.4s, v31.4s
 
 store:
-	FMOVQ F0, (R0)
-	ADD   $16, R2, R2
-	ADD   $16, R3, R3
-	ADD   $16, R0, R0
-	SUB   $4, R1, R1
-	B     next
+	FMOVQ.P F0, 16(R0)
+	ADD     $16, R2, R2
+	ADD     $16, R3, R3
+	SUB     $4, R1, R1
+	B       next
 
 rest:
 	CMP   $0, R1
@@ -39126,38 +37451,37 @@ next:
 	FMOVQ (R2), F1
 
 compute:
-	WORD  $0x4e32f422 // fmax v2.4s, v1.4s, v18.4s
-	WORD  $0x4ea6f442 // fmin v2.4s, v2.4s, v6.4s
-	VORR  V7.B16, V7.B16, V3.B16
-	VFMLA V8.S4, V2.S4, V3.S4
-	WORD  $0x4ea7d464 // fsub v4.4s, v3.4s, v7.4s
-	VFMLS V9.S4, V4.S4, V2.S4
-	VFMLS V10.S4, V4.S4, V2.S4
-	VORR  V12.B16, V12.B16, V4.B16
-	VFMLA V11.S4, V2.S4, V4.S4
-	VORR  V13.B16, V13.B16, V5.B16
-	VFMLA V4.S4, V2.S4, V5.S4
-	VORR  V14.B16, V14.B16, V4.B16
-	VFMLA V5.S4, V2.S4, V4.S4
-	VORR  V15.B16, V15.B16, V5.B16
-	VFMLA V4.S4, V2.S4, V5.S4
-	VORR  V16.B16, V16.B16, V4.B16
-	VFMLA V5.S4, V2.S4, V4.S4
-	WORD  $0x6e22dc45 // fmul v5.4s, v2.4s, v2.4s
-	VFMLA V4.S4, V5.S4, V2.S4
-	VSHL  $23, V3.S4, V3.S4
-	WORD  $0x4eb1d464 // fsub v4.4s, v3.4s, v17.4s
-	VFMLA V2.S4, V3.S4, V4.S4
-	WORD  $0x6e20dc82 // fmul v2.4s, v4.4s, v0.4s
-	WORD  $0x6ea6e423 // fcmgt v3.4s, v1.4s, v6.4s
-	VBIF  V3.B16, V2.B16, V1.B16
-	CMP   $4, R1
-	BLT   storeRest
-	FMOVQ F1, (R0)
-	ADD   $16, R2, R2
-	ADD   $16, R0, R0
-	SUB   $4, R1, R1
-	B     next
+	WORD    $0x4e32f422 // fmax v2.4s, v1.4s, v18.4s
+	WORD    $0x4ea6f442 // fmin v2.4s, v2.4s, v6.4s
+	VORR    V7.B16, V7.B16, V3.B16
+	VFMLA   V8.S4, V2.S4, V3.S4
+	WORD    $0x4ea7d464 // fsub v4.4s, v3.4s, v7.4s
+	VFMLS   V9.S4, V4.S4, V2.S4
+	VFMLS   V10.S4, V4.S4, V2.S4
+	VORR    V12.B16, V12.B16, V4.B16
+	VFMLA   V11.S4, V2.S4, V4.S4
+	VORR    V13.B16, V13.B16, V5.B16
+	VFMLA   V4.S4, V2.S4, V5.S4
+	VORR    V14.B16, V14.B16, V4.B16
+	VFMLA   V5.S4, V2.S4, V4.S4
+	VORR    V15.B16, V15.B16, V5.B16
+	VFMLA   V4.S4, V2.S4, V5.S4
+	VORR    V16.B16, V16.B16, V4.B16
+	VFMLA   V5.S4, V2.S4, V4.S4
+	WORD    $0x6e22dc45 // fmul v5.4s, v2.4s, v2.4s
+	VFMLA   V4.S4, V5.S4, V2.S4
+	VSHL    $23, V3.S4, V3.S4
+	WORD    $0x4eb1d464 // fsub v4.4s, v3.4s, v17.4s
+	VFMLA   V2.S4, V3.S4, V4.S4
+	WORD    $0x6e20dc82 // fmul v2.4s, v4.4s, v0.4s
+	WORD    $0x6ea6e423 // fcmgt v3.4s, v1.4s, v6.4s
+	VBIF    V3.B16, V2.B16, V1.B16
+	CMP     $4, R1
+	BLT     storeRest
+	FMOVQ.P F1, 16(R0)
+	ADD     $16, R2, R2
+	SUB     $4, R1, R1
+	B       next
 
 rest:
 	CMP   $0, R1
@@ -39410,12 +37734,11 @@ compute:
 	WORD  $0x4e3fd421 // fadd v1.4s, v1.4s, v31.4s
 
 store:
-	FMOVQ F1, (R0)
-	ADD   $16, R2, R2
-	ADD   $16, R3, R3
-	ADD   $16, R0, R0
-	SUB   $4, R1, R1
-	B     next
+	FMOVQ.P F1, 16(R0)
+	ADD     $16, R2, R2
+	ADD     $16, R3, R3
+	SUB     $4, R1, R1
+	B       next
 
 rest:
 	CMP   $0, R1
@@ -39631,41 +37954,40 @@ next:
 	FMOVQ (R2), F0
 
 compute:
-	WORD  $0x4eb2f401 // fmin v1.4s, v0.4s, v18.4s
-	WORD  $0x4e27f421 // fmax v1.4s, v1.4s, v7.4s
-	VORR  V5.B16, V5.B16, V2.B16
-	VFMLA V8.S4, V1.S4, V2.S4
-	WORD  $0x4ea5d443 // fsub v3.4s, v2.4s, v5.4s
-	VFMLS V9.S4, V3.S4, V1.S4
-	VFMLS V10.S4, V3.S4, V1.S4
-	VORR  V12.B16, V12.B16, V3.B16
-	VFMLA V11.S4, V1.S4, V3.S4
-	VORR  V13.B16, V13.B16, V4.B16
-	VFMLA V3.S4, V1.S4, V4.S4
-	VORR  V14.B16, V14.B16, V3.B16
-	VFMLA V4.S4, V1.S4, V3.S4
-	VORR  V15.B16, V15.B16, V4.B16
-	VFMLA V3.S4, V1.S4, V4.S4
-	VORR  V16.B16, V16.B16, V3.B16
-	VFMLA V4.S4, V1.S4, V3.S4
-	WORD  $0x6e21dc24 // fmul v4.4s, v1.4s, v1.4s
-	VFMLA V3.S4, V4.S4, V1.S4
-	VSHL  $23, V2.S4, V2.S4
-	WORD  $0x4e31d421 // fadd v1.4s, v1.4s, v17.4s
-	WORD  $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
-	WORD  $0x4e26d422 // fadd v2.4s, v1.4s, v6.4s
-	WORD  $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
-	WORD  $0x4e27f400 // fmax v0.4s, v0.4s, v7.4s
-	WORD  $0x4e26d422 // fadd v2.4s, v1.4s, v6.4s
-	WORD  $0x6e22fc21 // fdiv v1.4s, v1.4s, v2.4s
-	WORD  $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
-	CMP   $4, R1
-	BLT   storeRest
-	FMOVQ F0, (R0)
-	ADD   $16, R2, R2
-	ADD   $16, R0, R0
-	SUB   $4, R1, R1
-	B     next
+	WORD    $0x4eb2f401 // fmin v1.4s, v0.4s, v18.4s
+	WORD    $0x4e27f421 // fmax v1.4s, v1.4s, v7.4s
+	VORR    V5.B16, V5.B16, V2.B16
+	VFMLA   V8.S4, V1.S4, V2.S4
+	WORD    $0x4ea5d443 // fsub v3.4s, v2.4s, v5.4s
+	VFMLS   V9.S4, V3.S4, V1.S4
+	VFMLS   V10.S4, V3.S4, V1.S4
+	VORR    V12.B16, V12.B16, V3.B16
+	VFMLA   V11.S4, V1.S4, V3.S4
+	VORR    V13.B16, V13.B16, V4.B16
+	VFMLA   V3.S4, V1.S4, V4.S4
+	VORR    V14.B16, V14.B16, V3.B16
+	VFMLA   V4.S4, V1.S4, V3.S4
+	VORR    V15.B16, V15.B16, V4.B16
+	VFMLA   V3.S4, V1.S4, V4.S4
+	VORR    V16.B16, V16.B16, V3.B16
+	VFMLA   V4.S4, V1.S4, V3.S4
+	WORD    $0x6e21dc24 // fmul v4.4s, v1.4s, v1.4s
+	VFMLA   V3.S4, V4.S4, V1.S4
+	VSHL    $23, V2.S4, V2.S4
+	WORD    $0x4e31d421 // fadd v1.4s, v1.4s, v17.4s
+	WORD    $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
+	WORD    $0x4e26d422 // fadd v2.4s, v1.4s, v6.4s
+	WORD    $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
+	WORD    $0x4e27f400 // fmax v0.4s, v0.4s, v7.4s
+	WORD    $0x4e26d422 // fadd v2.4s, v1.4s, v6.4s
+	WORD    $0x6e22fc21 // fdiv v1.4s, v1.4s, v2.4s
+	WORD    $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
+	CMP     $4, R1
+	BLT     storeRest
+	FMOVQ.P F0, 16(R0)
+	ADD     $16, R2, R2
+	SUB     $4, R1, R1
+	B       next
 
 rest:
 	CMP   $0, R1
@@ -39965,12 +38287,11 @@ compute:
 	WORD  $0x4e3fd400 // fadd v0.4s, v0.4s, v31.4s
 
 store:
-	FMOVQ F0, (R0)
-	ADD   $16, R2, R2
-	ADD   $16, R3, R3
-	ADD   $16, R0, R0
-	SUB   $4, R1, R1
-	B     next
+	FMOVQ.P F0, 16(R0)
+	ADD     $16, R2, R2
+	ADD     $16, R3, R3
+	SUB     $4, R1, R1
+	B       next
 
 rest:
 	CMP   $0, R1
