@@ -165,9 +165,7 @@ var brokenRecipes = []broken{
 	}}, "criterion", nil},
 
 	{"factors are ignored", faults{rule: func(all net.Optimizer, _ net.Param, one *net.Optimizer) { one.LearningRate = all.LearningRate }}, "factors", nil},
-	{"what has a factor of 0 learns", faults{rule: func(all net.Optimizer, _ net.Param, one *net.Optimizer) {
-		one.LearningRate = max(one.LearningRate, 1e-3*all.LearningRate)
-	}}, "factors", nil},
+	{"what has made its steps learns on", faults{rule: func(_ net.Optimizer, _ net.Param, one *net.Optimizer) { one.Steps = 0 }}, "factors", nil},
 	{"the last factor counts", faults{rule: func(all net.Optimizer, p net.Param, one *net.Optimizer) {
 		if ok, err := path.Match("*1.*", p.Name); ok && err == nil {
 			one.LearningRate = 0.5 * all.LearningRate
