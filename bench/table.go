@@ -285,7 +285,10 @@ func (r *Report) Facts() [][2]string {
 
 // facts returns where and when a run took place.
 func (m Machine) facts() [][2]string {
-	cpu := fmt.Sprintf("%d CPUs", m.CPUs)
+	cpu := "1 CPU"
+	if m.CPUs != 1 {
+		cpu = fmt.Sprintf("%d CPUs", m.CPUs)
+	}
 	if m.CPU != "" {
 		cpu = fmt.Sprintf("%s, %s", m.CPU, cpu)
 	}

@@ -152,18 +152,18 @@ func inModule(dir string) bool {
 }
 
 // writeFolder writes files into a folder, which it makes. Files that are there are replaced if the one called mark.File is
-// there and has mark.Text: then all are of an earlier export. Otherwise that is an error. It returns the sum of the files'
-// sizes.
+// there and has mark.Text: then all are of an earlier export. Otherwise that is an error. If a file can't be written, none is
+// replaced. It returns the sum of the files' sizes.
 func (a *app) writeFolder(dir string, mark elsewhere.Mark, files map[string][]byte) (size int64, err error) {
 	first, err := regularfile.Read(filepath.Join(dir, mark.File))
 	ours := err == nil && bytes.Contains(first, []byte(mark.Text))
-	// The one with the mark comes first, so that what was interrupted is known again.
+	// The one with the mark is the last here, and so the first in its place: what was interrupted is known again.
 	names := slices.SortedFunc(maps.Keys(files), func(x, y string) int {
 		switch {
 		case x == mark.File:
-			return -1
-		case y == mark.File:
 			return 1
+		case y == mark.File:
+			return -1
 		}
 		return bytes.Compare([]byte(x), []byte(y))
 	})
@@ -173,19 +173,35 @@ func (a *app) writeFolder(dir string, mark elsewhere.Mark, files map[string][]by
 			return 0, fmt.Errorf("%s is there, and not from an export: write to another folder with --output", quoted(path))
 		}
 	}
-	for _, name := range names {
-		path := filepath.Join(dir, filepath.FromSlash(name))
-		if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
-			return size, err
-		}
-		n, err := a.writeOutput(path, func(w io.Writer) error {
-			_, err := w.Write(files[name])
-			return err
-		})
-		if err != nil {
-			return size, err
-		}
-		size += n
+	if err := a.writeAll(dir, names, files); err != nil {
+		_ = os.Remove(dir) // fails unless it is empty
+		return 0, err
+	}
+	for _, b := range files {
+		size += int64(len(b))
 	}
 	return size, nil
+}
+
+// writeAll writes the files that are named into a folder. They come into their places once all are written, the last one first.
+func (a *app) writeAll(dir string, names []string, files map[string][]byte) error {
+	if len(names) == 0 {
+		return nil
+	}
+	path := filepath.Join(dir, filepath.FromSlash(names[0]))
+	if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
+		return err
+	}
+	var others error
+	_, err := a.writeOutput(path, func(w io.Writer) error {
+		if _, err := w.Write(files[names[0]]); err != nil {
+			return err
+		}
+		others = a.writeAll(dir, names[1:], files)
+		return others
+	})
+	if others != nil {
+		return others
+	}
+	return err
 }
