@@ -150,6 +150,21 @@ func TestReachedIsTheFirstEvaluationThatDoes(t *testing.T) {
 	}
 }
 
+// An accuracy in per cent, divided by 100, is not always the float64 of the images that were right.
+func TestReachedExactly(t *testing.T) {
+	for right := range 10_001 {
+		run := course(float64(right) / 10_000)
+		if run.judge((float64(right) / 100) / 100); run.Reached != 1 {
+			t.Fatalf("%d of 10,000 images don't reach %v %%", right, float64(right)/100)
+		}
+		if run = course(float64(right) / 10_000); right < 10_000 {
+			if run.judge((float64(right+1) / 100) / 100); run.Reached != 0 {
+				t.Fatalf("%d of 10,000 images reach %v %%", right, float64(right+1)/100)
+			}
+		}
+	}
+}
+
 func TestSummary(t *testing.T) {
 	// Of 2, 4, 4 and 6 the mean is 4 and the sum of squares 8.
 	s := summaryOf([]float64{4, 2, 6, 4})

@@ -104,38 +104,56 @@ func (g Group) matches(p *Plan, q Param) bool {
 // weight decay for a parameter that isn't decayed.
 func (o Optimizer) For(p *Plan, q Param) Optimizer {
 	groups := o.Groups
+	rule, factor := o.groupsOf(p, q)
 	o.Groups = nil
 	if !q.Decayed {
 		o.WeightDecay = 0
 	}
-	var rule, factor *Group
-	for i := range groups {
-		g := &groups[i]
-		switch {
-		case !g.matches(p, q):
-		case g.Method != "" && rule == nil:
-			rule = g
-		case g.Method == "" && factor == nil:
-			factor = g
-		}
+	if rule >= 0 {
+		o.Rule = groups[rule].Rule
 	}
-	if rule != nil {
-		o.Rule = rule.Rule
-	}
-	if factor != nil {
-		o.LearningRate *= factor.Factor
-		if factor.Steps > 0 {
-			o.Steps = factor.Steps
+	if factor >= 0 {
+		o.LearningRate *= groups[factor].Factor
+		if groups[factor].Steps > 0 {
+			o.Steps = groups[factor].Steps
 		}
 	}
 	return o
 }
 
+// groupsOf returns the groups that count for a parameter: the one with a rule and the one with a
+// factor, or -1.
+func (o Optimizer) groupsOf(p *Plan, q Param) (rule, factor int) {
+	rule, factor = -1, -1
+	for i, g := range o.Groups {
+		switch {
+		case !g.matches(p, q):
+		case g.Method != "" && rule < 0:
+			rule = i
+		case g.Method == "" && factor < 0:
+			factor = i
+		}
+	}
+	return rule, factor
+}
+
 // CheckFor returns an error for a group that matches none of the plan's trained
-// parameters, and for a rule that can't update one of them.
+// parameters, for one that never counts because others come before it, and for a rule that
+// can't update one of the parameters.
 func (o Optimizer) CheckFor(p *Plan) error {
 	trained := p.Trained()
-	for _, g := range o.Groups {
+	counts, matches := make([]bool, len(o.Groups)), make([]bool, len(o.Groups))
+	for _, q := range p.Params {
+		rule, factor := o.groupsOf(p, q)
+		for i, g := range o.Groups {
+			counts[i] = counts[i] || i == rule || i == factor
+			matches[i] = matches[i] || g.matches(p, q)
+		}
+	}
+	for i, g := range o.Groups {
+		if matches[i] && !counts[i] {
+			return fmt.Errorf("optimiser: the group %s never counts: groups before it have all of its parameters", g.Params)
+		}
 		if g.Params == HiddenMatrices || g.Params == Body || slices.ContainsFunc(trained, func(q Param) bool { return g.matches(p, q) }) {
 			continue // a network without such layers, or whose are frozen, can be trained in the same way
 		}

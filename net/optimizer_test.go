@@ -236,6 +236,18 @@ func TestGroups(t *testing.T) {
 			}
 		}
 	}
+	for groups, want := range map[*[]Group]string{
+		{{Params: "conv1.weight", Factor: 2}, {Params: "*.bias", Factor: 3}, {Params: "conv1.*", Factor: 4}}:                      "the group conv1.* never counts",
+		{{Params: HiddenMatrices, Rule: SGDDefault(1).Rule}, {Params: "conv1.weight", Rule: SGDDefault(2).Rule}}:                  "the group conv1.weight never counts",
+		{{Params: HiddenMatrices, Rule: SGDDefault(1).Rule}, {Params: HiddenMatrices, Rule: SGDDefault(2).Rule}}:                  "the group @hidden never counts",
+		{{Params: HiddenMatrices, Rule: SGDDefault(1).Rule}, {Params: "conv1.weight", Factor: 2}, {Params: "conv1.*", Factor: 4}}: "",
+	} {
+		o := SGDDefault(1)
+		o.Groups = *groups
+		if err := o.CheckFor(plan); want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%v: %v, want %q", o.Groups, err, want)
+		}
+	}
 	for _, pattern := range []string{"dense9.*", "conv1", "batchnorm1.running_mean", "Dense1.*", "head"} {
 		o := SGDDefault(1)
 		o.Groups = []Group{{Params: "*.bias", Factor: 2}, {Params: pattern, Factor: 2}}

@@ -202,14 +202,43 @@ func TestParseRecipe(t *testing.T) {
 		`{"epochs": 1, "batch": 2, "epoch": 3}`: `recipe: unknown field "epoch"`, `{"epochs": 1}`: "recipe: batch size must be from 1 to 2147483647, got 0",
 		`{"epochs": 1, "batch": 2}`: `recipe: optimiser: unknown method "" (want sgd, adam, adamw, lion or muon)`, `[]`: "recipe: want an object, got a list",
 		`{"epochs": "3"}`: "recipe: epochs: want a whole number, got text", `{"optimizer": {"learning_rate": [1]}}`: "recipe: optimizer.learning_rate: want a number, got a list",
-		`{"epochs": 1, "batch": 2, "optimizer": {"method": "sgd"}, "results": [{"accuracy": 99.5, "least": 99, "runs": 3, "seconds": 5}]}`: "recipe: results[0]: accuracy and least must be from 0 to 1, and least the smaller one, got 99.5 and 99",
-		`{"epochs": 1, "batch": 2, "optimizer": {"method": "sgd"}, "results": [{"accuracy": 0.5, "least": 0.6, "runs": 3, "seconds": 5}]}`:  "recipe: results[0]: accuracy and least must be from 0 to 1, and least the smaller one, got 0.5 and 0.6",
-		`{"epochs": 1, "batch": 2, "optimizer": {"method": "sgd"}, "results": [{"accuracy": 0.5, "least": 0.5, "seconds": 5}]}`:             "recipe: results[0]: runs must be at least 1, got 0",
-		`{"epochs": 1, "batch": 2, "optimizer": {"method": "sgd"}, "results": [{"accuracy": 0.5, "least": 0.5, "runs": 3}]}`:                "recipe: results[0]: seconds must be above 0, got 0",
+		`{"name": "a\u001b[31mred", "epochs": 1, "batch": 2, "optimizer": {"method": "sgd", "learning_rate": 1}}`: `recipe: the text "a\x1b[31mred" has a control character`,
 		`{"seed": -1}`: "recipe: seed: want a whole number of at least 0, got -1", "{\n\"epochs\": 3,\n}": `recipe: not valid JSON: line 3 has an unexpected "}"`,
 	} {
 		if r, err := ParseRecipe(strings.NewReader(text)); err == nil || err.Error() != want || !reflect.DeepEqual(r, RecipeFile{}) {
 			t.Errorf("%s: %+v, error %v, want %q", text, r, err, want)
+		}
+	}
+	for result, want := range map[string]string{
+		`"accuracy": 0.5, "least": 0.4, "runs": 3, "seconds": 5, "on": "a GPU", "date": "2026-11-30"`: "",
+		`"accuracy": 99.5, "least": 99, "runs": 3, "seconds": 5, "on": "a GPU", "date": "2026-11-30"`: "accuracy must be above 0 and at most 1, got 99.5",
+		`"accuracy": 0.5, "least": 0.6, "runs": 3, "seconds": 5, "on": "a GPU", "date": "2026-11-30"`: "least must be above 0 and at most the accuracy, got 0.6",
+		`"accuracy": 0.5, "least": 0.4, "runs": 1, "seconds": 5, "on": "a GPU", "date": "2026-11-30"`: "least of one run is its accuracy, 0.5, got 0.4",
+		`"accuracy": 0.5, "least": 0.5, "seconds": 5, "on": "a GPU", "date": "2026-11-30"`:            "runs must be at least 1, got 0",
+		`"accuracy": 0.5, "least": 0.5, "runs": 3, "on": "a GPU", "date": "2026-11-30"`:               "seconds must be above 0, got 0",
+		`"accuracy": 0.5, "least": 0.5, "runs": 3, "seconds": 5, "date": "2026-11-30"`:                "on, the device, is missing",
+		`"accuracy": 0.5, "least": 0.5, "runs": 3, "seconds": 5, "on": "a GPU", "date": "yesterday"`:  `date must be a day such as 2026-11-30, got "yesterday"`,
+	} {
+		_, err := ParseRecipe(strings.NewReader(`{"epochs": 1, "batch": 2, "optimizer": {"method": "sgd", "learning_rate": 1}, "results": [{` + result + `}]}`))
+		if want == "" && err != nil || want != "" && (err == nil || err.Error() != "recipe: results[0]: "+want) {
+			t.Errorf("%s: %v, want %q", result, err, want)
+		}
+	}
+	for optimizer, want := range map[string]string{
+		`"method": "sgd"`: "optimizer has no learning_rate",
+		`"method": "adam", "learning_rate": 1, "beta2": 0.9, "epsilon": 1`:                                                              "optimizer has no beta1, which for adam is usually 0.9",
+		`"method": "adamw", "learning_rate": 1, "beta1": 0, "epsilon": 1`:                                                               "optimizer has no beta2, which for adamw is usually 0.999",
+		`"method": "adam", "learning_rate": 1, "beta1": 0.9, "beta2": 0.9`:                                                              "optimizer has no epsilon, which for adam is usually 1e-08",
+		`"method": "sgd", "learning_rate": 1, "groups": [{"params": "@hidden", "method": "muon", "learning_rate": 1}]`:                  "optimizer.groups[0] has no iterations, which for muon is usually 5",
+		`"method": "lion", "learning_rate": 1, "beta1": 0.9`:                                                                            "optimizer has no beta2, which for lion is usually 0.99",
+		`"method": "sgd", "learning_rate": 0, "groups": [{"params": "*", "method": "sgd"}]`:                                             "optimizer.groups[0] has no learning_rate",
+		`"method": "sgd", "learning_rate": 1, "groups": [{"params": "*", "factor": 2}]`:                                                 "",
+		`"method": "adam", "learning_rate": 1, "beta1": 0, "beta2": 0, "epsilon": 1`:                                                    "",
+		`"method": "sgd", "learning_rate": 1, "groups": [{"params": "@hidden", "method": "muon", "learning_rate": 1, "iterations": 1}]`: "",
+	} {
+		_, err := ParseRecipe(strings.NewReader(`{"epochs": 1, "batch": 2, "optimizer": {` + optimizer + `}}`))
+		if want == "" && err != nil || want != "" && (err == nil || err.Error() != "recipe: "+want) {
+			t.Errorf("%s: %v, want %q", optimizer, err, want)
 		}
 	}
 	// As it comes back from a checkpoint.

@@ -4,10 +4,14 @@ import (
 	"bytes"
 	"embed"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"path"
+	"strings"
 	"sync"
+	"time"
+	"unicode"
 )
 
 // A RecipeFile is a recipe as a file holds it: with the network and the data that it is
@@ -34,15 +38,81 @@ type RecipeResult struct {
 }
 
 func (r RecipeResult) check() error {
+	_, err := time.Parse(time.DateOnly, r.Date)
 	switch {
-	case !(r.Accuracy >= 0 && r.Accuracy <= 1) || !(r.Least >= 0 && r.Least <= r.Accuracy):
-		return fmt.Errorf("accuracy and least must be from 0 to 1, and least the smaller one, got %v and %v", r.Accuracy, r.Least)
+	case !(r.Accuracy > 0 && r.Accuracy <= 1):
+		return fmt.Errorf("accuracy must be above 0 and at most 1, got %v", r.Accuracy)
+	case !(r.Least > 0 && r.Least <= r.Accuracy):
+		return fmt.Errorf("least must be above 0 and at most the accuracy, got %v", r.Least)
 	case r.Runs < 1:
 		return fmt.Errorf("runs must be at least 1, got %d", r.Runs)
+	case r.Runs == 1 && r.Least != r.Accuracy:
+		return fmt.Errorf("least of one run is its accuracy, %v, got %v", r.Accuracy, r.Least)
 	case !(r.Seconds > 0):
 		return fmt.Errorf("seconds must be above 0, got %v", r.Seconds)
+	case r.On == "":
+		return errors.New("on, the device, is missing")
+	case err != nil:
+		return fmt.Errorf("date must be a day such as 2026-11-30, got %q", r.Date)
 	}
 	return nil
+}
+
+// checkGiven returns an error for a rule in a recipe's JSON that leaves out a setting which nobody wants to be 0.
+func checkGiven(b []byte) error {
+	type object = map[string]json.RawMessage
+	var file struct {
+		Optimizer object `json:"optimizer"`
+	}
+	var groups struct {
+		Optimizer struct {
+			Groups []object `json:"groups"`
+		} `json:"optimizer"`
+	}
+	if err := errors.Join(json.Unmarshal(b, &file), json.Unmarshal(b, &groups)); err != nil {
+		return fmt.Errorf("recipe: %w", err)
+	}
+	check := func(what string, rule object) error {
+		var m Method
+		if err := json.Unmarshal(rule["method"], &m); err != nil {
+			return nil // a group without one
+		}
+		usual := usualSettings(m)
+		for _, name := range append([]string{"learning_rate"}, m.Settings()...) {
+			if _, given := rule[name]; given || usual[name] == 0 && name != "learning_rate" {
+				continue
+			}
+			if name == "learning_rate" {
+				return fmt.Errorf("recipe: %s has no learning_rate", what)
+			}
+			return fmt.Errorf("recipe: %s has no %s, which for %s is usually %v", what, name, m, usual[name])
+		}
+		return nil
+	}
+	if err := check("optimizer", file.Optimizer); err != nil {
+		return err
+	}
+	for i, g := range groups.Optimizer.Groups {
+		if err := check(fmt.Sprintf("optimizer.groups[%d]", i), g); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// usualSettings returns the usual values of a method's settings that can't be left out, by their names in JSON.
+func usualSettings(m Method) map[string]float64 {
+	var o Optimizer
+	switch m {
+	case Adam, AdamW:
+		o = AdamDefault(0)
+	case Lion:
+		o = LionDefault(0)
+	case Muon:
+		o = MuonDefault(0, 0)
+	}
+	r := o.lead()
+	return map[string]float64{"beta1": r.Beta1, "beta2": r.Beta2, "epsilon": r.Epsilon, "iterations": float64(r.Iterations)}
 }
 
 //go:embed recipes
@@ -111,8 +181,20 @@ func ParseRecipe(r io.Reader) (RecipeFile, error) {
 	if err := strictUnmarshal(b, &out); err != nil {
 		return RecipeFile{}, fmt.Errorf("recipe: %w", err)
 	}
+	if err := checkGiven(b); err != nil {
+		return RecipeFile{}, err
+	}
 	if err := out.Check(); err != nil {
 		return RecipeFile{}, err
+	}
+	texts := []string{out.Name, out.About, out.Model, out.Data, out.GetData}
+	for _, result := range out.Results {
+		texts = append(texts, result.On)
+	}
+	for _, text := range texts {
+		if strings.ContainsFunc(text, unicode.IsControl) {
+			return RecipeFile{}, fmt.Errorf("recipe: the text %q has a control character", text)
+		}
 	}
 	for i, result := range out.Results {
 		if err := result.check(); err != nil {

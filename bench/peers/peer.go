@@ -133,6 +133,11 @@ func (p *Peer) setUp() error {
 	return nil
 }
 
+// notHere is an error of a peer that can't run on this machine.
+type notHere struct{ error }
+
+func (e notHere) Unwrap() []error { return []error{e.error, ErrUnavailable} }
+
 // hello reads the line in which a peer tells who it is.
 func (p *Peer) hello() error {
 	l, err := p.next()

@@ -84,8 +84,8 @@ func (j RecipeJob) Write(path string) error {
 	return os.WriteFile(path, append(b, '\n'), 0o644)
 }
 
-// CheckRecipe starts a peer on a job as [TrainRecipe] does, and ends it before its first step. The error says why it can't
-// train the recipe here, ErrUnavailable included.
+// CheckRecipe starts a peer on a job as [TrainRecipe] does, and ends it when it has told who it is. The error says why it can't
+// train the recipe here. It is ErrUnavailable where the peer said so.
 func CheckRecipe(ctx context.Context, dir, name, job string) error {
 	p, err := startRecipe(ctx, dir, name, job)
 	if err != nil {
@@ -116,7 +116,11 @@ func greeted(name string, cmd *exec.Cmd) (*Peer, error) {
 		return nil, err
 	}
 	if err := p.hello(); err != nil {
-		return nil, errors.Join(err, p.Close())
+		closed := p.Close()
+		if errors.Is(closed, ErrUnavailable) {
+			return nil, notHere{err}
+		}
+		return nil, errors.Join(err, closed)
 	}
 	return p, nil
 }

@@ -61,7 +61,7 @@ func TestScalePage(t *testing.T) {
 	}
 	for i, row := range columns[0].Rows {
 		if i == 0 {
-			if !strings.Contains(string(page), "One GPU does "+row[1]+"\n") {
+			if !strings.Contains(string(page), "One GPU does "+row[1]+" images") {
 				t.Errorf("docs/scale.md lacks what one GPU does: %s", row[1])
 			}
 			continue

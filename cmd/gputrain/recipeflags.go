@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -519,13 +518,13 @@ func describeRecipe(r net.Recipe) string {
 	o := r.Optimizer
 	parts := append([]string{
 		fmt.Sprintf("%s, %s", counted(r.Epochs, "epoch"), batchText(r)),
-		fmt.Sprintf("%s, learning rate %v", r.Optimizer.Lead().Method, r.Optimizer.Lead().LearningRate),
+		fmt.Sprintf("%s, learning rate %v", leadMethod(o), o.Lead().LearningRate),
 	}, stepSettings(r)...)
 	if s := o.Schedule; scheduleName(s.Method) != "constant" {
 		parts = append(parts, scheduleName(s.Method)+" schedule"+describeShares(r))
 	}
 	if r.WarmupEpochs != 0 {
-		parts = append(parts, fmt.Sprintf("warm-up %v", r.WarmupEpochs))
+		parts = append(parts, "warm-up of "+epochsText(r.WarmupEpochs))
 	}
 	if r.DropLast {
 		parts = append(parts, "last images dropped")
@@ -536,7 +535,7 @@ func describeRecipe(r net.Recipe) string {
 	if l := r.Lookahead; l.Every != 0 {
 		share := fmt.Sprint(l.Start)
 		if l.Final != l.Start {
-			share = fmt.Sprintf("%v to %v", l.Start, l.Final)
+			share = fmt.Sprintf("%v to %v, power %v", l.Start, l.Final, l.Power)
 		}
 		parts = append(parts, fmt.Sprintf("lookahead every %s (%s)", counted(l.Every, "step"), share))
 	}
@@ -555,7 +554,32 @@ func describeRecipe(r net.Recipe) string {
 	if r.Patience != 0 {
 		parts = append(parts, fmt.Sprintf("patience %d", r.Patience))
 	}
+	if r.Watch != "" {
+		parts = append(parts, fmt.Sprintf("best epoch by %s", r.Watch))
+	}
 	return strings.Join(append(parts, fmt.Sprintf("seed %d", r.Seed)), ", ")
+}
+
+// epochsText returns a number of epochs in words.
+func epochsText(x float64) string {
+	if x == 1 {
+		return "1 epoch"
+	}
+	return fmt.Sprintf("%v epochs", x)
+}
+
+// leadMethod returns the method of the optimiser's leading rule, and for how long it learns if that isn't the whole run.
+func leadMethod(o net.Optimizer) string {
+	method := string(o.Lead().Method)
+	for _, g := range o.Groups {
+		if g.Params == net.HiddenMatrices && g.Method != "" {
+			if g.Epochs > 0 {
+				method += " for " + epochsText(g.Epochs)
+			}
+			break
+		}
+	}
+	return method
 }
 
 // describeShares tells the numbers of a schedule that aren't its usual ones, in brackets; "" if there are none.
@@ -565,6 +589,9 @@ func describeShares(r net.Recipe) string {
 		panic("BUG: " + err.Error())
 	}
 	var parts []string
+	if rises := s.Method == net.LinearRate || s.Method == net.OneCycleRate; rises && s.Peak == 0 {
+		parts, s.Start, s.Peak = append(parts, "no rise"), usual.Optimizer.Schedule.Start, usual.Optimizer.Schedule.Peak
+	}
 	for _, n := range []struct {
 		name      string
 		is, usual float64
@@ -615,7 +642,7 @@ func ruleSettings(r, than net.Rule) (parts []string) {
 
 // describeSteps tells in one line what makes a step, without the learning rate.
 func describeSteps(r net.Recipe) string {
-	parts := append([]string{batchText(r), string(r.Optimizer.Lead().Method)}, stepSettings(r)...)
+	parts := append([]string{batchText(r), leadMethod(r.Optimizer)}, stepSettings(r)...)
 	return strings.Join(append(parts, fmt.Sprintf("seed %d", r.Seed)), ", ")
 }
 
@@ -627,12 +654,14 @@ func stepSettings(r net.Recipe) (parts []string) {
 	usually := *usual.Lead()
 	usually.Momentum, usually.Nesterov = 0, false // always told
 	parts = append(parts, ruleSettings(*rule, usually)...)
+	allElse := ""
 	for _, g := range o.Groups {
 		text := fmt.Sprintf("%s by %s at %v", g.Params, g.Method, g.LearningRate)
 		switch {
 		case g.Params == net.HiddenMatrices && g.Method != "":
-			text = fmt.Sprintf("all else by %s at %v", o.Method, o.LearningRate)
-			text += inBrackets(ruleSettings(o.Rule, usualOptimizer(o.Method, 1).Rule))
+			allElse = fmt.Sprintf("all else by %s at %v", o.Method, o.LearningRate)
+			allElse += inBrackets(ruleSettings(o.Rule, usualOptimizer(o.Method, 1).Rule))
+			continue
 		case g.Method == "":
 			text = fmt.Sprintf("rate of %s x %v", g.Params, g.Factor)
 		case g.Method == rule.Method:
@@ -642,18 +671,22 @@ func stepSettings(r net.Recipe) (parts []string) {
 			text += inBrackets(ruleSettings(g.Rule, *of.Lead()))
 		}
 		if g.Epochs > 0 {
-			text += " for 1 epoch"
-			if g.Epochs != 1 {
-				text = strings.TrimSuffix(text, "1 epoch") + fmt.Sprintf("%v epochs", g.Epochs)
-			}
+			text += " for " + epochsText(g.Epochs)
 		}
 		parts = append(parts, text)
+	}
+	if allElse != "" {
+		parts = append(parts, allElse)
 	}
 	if o.ClipNorm != 0 {
 		parts = append(parts, fmt.Sprintf("clip norm %v", o.ClipNorm))
 	}
 	if !r.Augment.Plain() {
-		parts = append(parts, cmp.Or(r.Augment.Name, "own")+" augmentation")
+		text := "augmentation" + inBrackets([]string{describeAugmentation(r.Augment)})
+		if r.Augment.Name != "" {
+			text = r.Augment.Name + " augmentation"
+		}
+		parts = append(parts, text)
 	}
 	if r.Loss.Smoothing != 0 {
 		parts = append(parts, fmt.Sprintf("label smoothing %v", r.Loss.Smoothing))
@@ -662,7 +695,7 @@ func stepSettings(r net.Recipe) (parts []string) {
 	case r.Balance:
 		parts = append(parts, "balanced classes")
 	case r.Loss.ClassWeights != nil:
-		parts = append(parts, "class weights")
+		parts = append(parts, fmt.Sprintf("class weights %v", r.Loss.ClassWeights))
 	}
 	return parts
 }

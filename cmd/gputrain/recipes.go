@@ -104,7 +104,7 @@ func (a *app) recipesShow(c *cli.Context) error {
 			f.add(line[0], line[1])
 		}
 	}
-	if text := describeAugmentation(r.Augment); text != "" {
+	if text := describeAugmentation(r.Augment); text != "" && r.Augment.Name != "" {
 		f.add("Pictures", text)
 	}
 	for i, result := range r.Results {

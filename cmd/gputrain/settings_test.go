@@ -21,7 +21,7 @@ func settings(more ...string) []string {
 	return append([]string{
 		"train", "--device", "reference", "--model", "quick.json", "--limit", "100", "--epochs", "2", "--lr", "0.02", "--batch-size", "20", "--run", "rich",
 		"--augment", "mine.json", "--label-smoothing", "0.1", "--class-weights", "balanced", "--drop-last", "--average", "0.9", "--views", "mirror", "--top", "3",
-		"--rate-factor", "dense1.*=0.5", "--rate-factor", "*.bias=2", "--schedule", "exponential", "--final-rate", "0.5",
+		"--rate-factor", "dense1.weight=0.5", "--rate-factor", "*.bias=2", "--schedule", "exponential", "--final-rate", "0.5",
 	}, more...)
 }
 
@@ -30,7 +30,7 @@ func TestTrainSettings(t *testing.T) {
 	write(t, "mine.json", `{"translate": 0.1, "mixup": 0.2, "erase": {"size": 0.2}}`)
 	out := must(t, settings("--epochs", "1")...)
 	for _, want := range []string{
-		"\nRecipe  tutorial: 1 epoch, batch 20, adam, learning rate 0.02, rate of dense1.* x 0.5, rate of *.bias x 2, mine augmentation, label smoothing 0.1, " +
+		"\nRecipe  tutorial: 1 epoch, batch 20, adam, learning rate 0.02, rate of dense1.weight x 0.5, rate of *.bias x 2, mine augmentation, label smoothing 0.1, " +
 			"balanced classes, exponential schedule (final 0.5), last images dropped, averaged weights 0.9, two views, seed 1\n",
 		"  top 3: 0.",
 	} {
@@ -42,7 +42,7 @@ func TestTrainSettings(t *testing.T) {
 	want := tutorial.Recipe
 	want.Epochs, want.Batch = 1, 20
 	want.Optimizer.LearningRate = 0.02
-	want.Optimizer.Groups = []net.Group{{Params: "dense1.*", Factor: 0.5}, {Params: "*.bias", Factor: 2}}
+	want.Optimizer.Groups = []net.Group{{Params: "dense1.weight", Factor: 0.5}, {Params: "*.bias", Factor: 2}}
 	want.Optimizer.Schedule = net.Schedule{Method: net.ExponentialRate, Start: 1, Final: 0.5}
 	want.Augment = net.Augment{Name: "mine", Translate: 0.1, Mixup: 0.2, Erase: &net.Erase{Size: 0.2}}
 	want.Loss.Smoothing, want.Balance, want.DropLast, want.Average, want.Views = 0.1, true, true, 0.9, net.MirrorView
@@ -65,7 +65,7 @@ func TestTrainSettings(t *testing.T) {
 	for args, flag := range map[string]string{
 		"--augment light": "augment light", "--label-smoothing 0": "label-smoothing 0", "--class-weights none": "class-weights none",
 		"--class-weights 1,2": "class-weights 1,2", "--drop-last=false": "drop-last false", "--average 0.99": "average 0.99", "--views one": "views one",
-		"--rate-factor dense1.*=0.5": "rate-factor dense1.*=0.5", "--lr 0.1": "learning-rate 0.1", "--batch-size 10": "batch 10",
+		"--rate-factor dense1.weight=0.5": "rate-factor dense1.weight=0.5", "--lr 0.1": "learning-rate 0.1", "--batch-size 10": "batch 10",
 	} {
 		refuses(t, exitFailed, "cannot resume: --"+flag+" is not what the run began with; leave the flag out, or begin a new run with its weights: --from in place of --resume", resume(strings.Fields(args)...)...)
 	}
@@ -128,7 +128,7 @@ func TestOptimizerFlags(t *testing.T) {
 	for _, c := range []struct{ name, flags, want string }{
 		{"lion", "--optimizer lion --lr 0.001 --beta2 0.95 --lookahead 2", "lion, learning rate 0.001, beta2 0.95, lookahead every 2 steps (0.5)"},
 		{"muon", "--optimizer muon --lr 0.05 --momentum 0.8 --iterations 3 --rescale --wd 0.01 --schedule linear --peak 0 --rate-factor *.bias=2",
-			"muon, learning rate 0.05, momentum 0.8, Nesterov, iterations 3, rescaled, weight decay 0.01, rate of *.bias x 2, all else by adam at 0.005, linear schedule (peak 0)"},
+			"muon, learning rate 0.05, momentum 0.8, Nesterov, iterations 3, rescaled, weight decay 0.01, rate of *.bias x 2, all else by adam at 0.005, linear schedule (no rise)"},
 	} {
 		train := append([]string{"train", "--device", "reference", "--model", "two.json", "--limit", "100", "--epochs", "2", "--run", c.name}, strings.Fields(c.flags)...)
 		if out, want := must(t, train...), "\nRecipe  tutorial: 2 epochs, batch 50, "+c.want+", seed 1\n"; !strings.Contains(out, want) {
@@ -171,9 +171,9 @@ func TestRecipes(t *testing.T) {
 	for name, want := range map[string]string{
 		"cifar94": "8 epochs, batch 2000, sgd, learning rate 1.656, momentum 0.85, Nesterov, weight decay 0.002415, " +
 			"whiten.bias by sgd at 106 (weight decay 3.77e-05) for 3 epochs, batchnorm.bias by sgd at 106 (weight decay 3.77e-05), " +
-			"conv.weight by muon at 0.24 (momentum 0.6, iterations 3, rescaled), own augmentation, label smoothing 0.2, " +
-			"linear schedule (start 0, peak 0), last images dropped, evaluated at the end, six views, seed 1",
-		"cifar96":    "linear schedule (start 0.2, peak 0.23, final 0.07), last images dropped, lookahead every 5 steps (1 to 0.2262), evaluated at the end,",
+			"conv.weight by muon at 0.24 (momentum 0.6, iterations 3, rescaled), augmentation (crop 2, flip alternate, border reflect), label smoothing 0.2, " +
+			"linear schedule (no rise), last images dropped, evaluated at the end, six views, seed 1",
+		"cifar96":    "linear schedule (start 0.2, peak 0.23, final 0.07), last images dropped, lookahead every 5 steps (1 to 0.2262, power 3), evaluated at the end,",
 		"fashion":    "iterations 3, rescaled, all else by adam at 0.005 (beta2 0.99),",
 		"mnist-best": "linear schedule (peak 0.2), evaluated every 4 epochs,",
 		"photos":     "one-cycle schedule (peak 0.2, final 0.001), seed 1",
@@ -187,6 +187,15 @@ func TestRecipes(t *testing.T) {
 	if out, want := must(t, "recipes", "show", "own.json"), "rate of conv1.* x 0.5 for 1.5 epochs, *.bias by sgd at 1 (momentum 0, no Nesterov) for 1 epoch,"; !strings.Contains(out, want) {
 		t.Errorf("recipes show own.json lacks %q:\n%s", want, out)
 	}
+	write(t, "own.json", `{"epochs": 4, "batch": 5, "warmup_epochs": 1, "patience": 2, "watch": "accuracy", "loss": {"class_weights": [1, 2.5]},
+		"optimizer": {"method": "adam", "learning_rate": 0.1, "beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8, "groups": [
+			{"params": "@hidden", "method": "muon", "learning_rate": 0.2, "momentum": 0.95, "nesterov": true, "iterations": 5, "epochs": 2},
+			{"params": "*.bias", "factor": 2}]}}`)
+	if out, want := must(t, "recipes", "show", "own.json"), "4 epochs, batch 5, muon for 2 epochs, learning rate 0.2, momentum 0.95, Nesterov, rate of *.bias x 2, "+
+		"all else by adam at 0.1, class weights [1 2.5], warm-up of 1 epoch, patience 2, best epoch by accuracy, seed 0"; !strings.Contains(out, want) {
+		t.Errorf("recipes show own.json lacks %q:\n%s", want, out)
+	}
+	write(t, "own.json", `{"name": "mine", "epochs": 4, "batch": 5, "optimizer": {"method": "sgd", "learning_rate": 0.1}}`)
 	if out := must(t, "recipes", "show", "own.json", "--json"); !strings.Contains(out, `"name": "mine"`) {
 		t.Errorf("a file's recipe loses its name:\n%s", out)
 	}

@@ -36,7 +36,7 @@ var processors = []processor{
 type loop struct {
 	function, label string
 	works           [isMove + 1]int
-	pairs           int // instructions that load or store two vectors
+	pairs           int                                // instructions that load or store two vectors
 	chain           struct{ multiplyAdds, others int } // the longest of additions to one sum
 }
 

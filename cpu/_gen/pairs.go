@@ -25,9 +25,9 @@ func (a access) at() string {
 	return fmt.Sprintf("%d(R%d)", a.disp, a.base)
 }
 
-// elementwise is the label of loops whose pointers move alike, and whose arrays are either the same or apart. What such a loop
-// stores at one offset is never what it loads at another.
-const elementwise = "some"
+// elementwise are the functions whose arrays are either the same or apart, and whose pointers move alike. What their loop
+// "some" stores at one offset is never what it loads at another.
+var elementwise = []string{"copyRows", "normalizeVectors", "normalizeVectorsAdd", "normalizeVectorsReLU", "normalizeVectorsAddReLU", "normalizeVectorsBack", "normalizeVectorsBackAdd"}
 
 // joinAccesses makes one instruction of two that load, or store, vectors side by side, and of one with an addition to its
 // address behind it. Neither changes what is computed. Both leave the processor fewer instructions to decode.
@@ -35,7 +35,8 @@ func (t *translation) joinAccesses() {
 	block, label := []ir.Node{}, ""
 	var out []ir.Node
 	flush := func() {
-		out = append(out, t.advanced(t.paired(block, label == elementwise))...)
+		apart := label == "some" && slices.Contains(elementwise, strings.TrimSuffix(t.fn.Name, tiers["neon"].suffix))
+		out = append(out, t.advanced(t.paired(block, apart))...)
 		block = nil
 	}
 	for _, node := range t.nodes {
@@ -59,7 +60,7 @@ func (t *translation) jumps(in *ir.Instruction) bool {
 
 // paired joins accesses side by side in a part of the code without labels and jumps inside. Loads move up to the first one of
 // both, stores down to the second one.
-func (t *translation) paired(block []ir.Node, elementwise bool) []ir.Node {
+func (t *translation) paired(block []ir.Node, apart bool) []ir.Node {
 	for i := 0; i < len(block); i++ {
 		first, ok := t.accessOf(block[i])
 		if !ok {
@@ -90,7 +91,7 @@ func (t *translation) paired(block []ir.Node, elementwise bool) []ir.Node {
 			if !first.stores {
 				moving.disp += 16
 			}
-			if !t.passes(moving, block[j], elementwise) {
+			if !t.passes(moving, block[j], apart) {
 				break
 			}
 		}
@@ -98,19 +99,20 @@ func (t *translation) paired(block []ir.Node, elementwise bool) []ir.Node {
 	return block
 }
 
-// passes reports whether an access can change places with an instruction. Of a load, the register isn't known yet.
-func (t *translation) passes(a access, node ir.Node, elementwise bool) bool {
+// passes reports whether an access can change places with an instruction. Of a load, the register isn't known yet. Apart are
+// the arrays that loads and stores at different offsets reach.
+func (t *translation) passes(a access, node ir.Node, apart bool) bool {
 	in, ok := node.(*ir.Instruction)
 	if !ok {
 		return false
 	}
 	w := t.works[in]
-	if (w == isInteger || strings.HasPrefix(in.Opcode, "MOV") || strings.Contains(in.Opcode, ".P")) && mentions(in, "[Rx]", a.base) {
+	if (w == isInteger || strings.HasPrefix(in.Opcode, "MOV")) && mentions(in, "[Rx]", a.base) {
 		return false // it may change the address
 	}
 	other, known := t.accessOf(node)
 	if w == isStore || a.stores && w == isLoad {
-		return elementwise && known && other.disp != a.disp
+		return apart && known && other.disp != a.disp
 	}
 	return !a.stores || !mentions(in, "[VFvq]", a.register)
 }
