@@ -172,7 +172,7 @@ func (a *app) bench(c *cli.Context) (err error) {
 	if err := a.writeBench(c, report); err != nil {
 		return errors.Join(failed, err)
 	}
-	if c.Bool("share") {
+	if c.Bool("share") && !errors.Is(failed, errInterrupted) { // a part is nothing to send, and would be in the way of the whole
 		return errors.Join(failed, a.share(report))
 	}
 	return failed
