@@ -693,7 +693,7 @@ func TestParseAugment(t *testing.T) {
 		t.Errorf("%+v (%v), want %+v", a, err, want)
 	}
 	for text, want := range map[string]string{
-		`{"rotate": 500}`: "augmentation: rotate must be from 0 to 180, got 500", `{"rotation": 5}`: `augmentation: unknown field "rotation"`,
+		`{"rotate": 500}`: "augmentation: rotate must be from 0 to 180, got 500", `{"rotation": 5}`: `augmentation: unknown field "rotation" (did you mean rotate?)`,
 		`{} {}`: "augmentation: data after the JSON value", ``: "augmentation: not valid JSON: there is nothing in it",
 		`{"rotate": 5`: "augmentation: not valid JSON: it ends too early, in line 1", `{"flip": 1}`: "augmentation: flip: want text, got a number",
 	} {

@@ -6,9 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
+
+	"github.com/xrash/smetrics"
 )
 
 // mostJSON is the most bytes of JSON that are read for a network or settings. A pipe or a
@@ -30,7 +33,7 @@ func strictUnmarshal(b []byte, v any) error {
 	d := json.NewDecoder(bytes.NewReader(b))
 	d.DisallowUnknownFields()
 	if err := d.Decode(v); err != nil {
-		return jsonError(b, err)
+		return jsonError(b, v, err)
 	}
 	if _, err := d.Token(); err != io.EOF {
 		return errors.New("data after the JSON value")
@@ -38,9 +41,9 @@ func strictUnmarshal(b []byte, v any) error {
 	return nil
 }
 
-// jsonError says in plain words why b can't be read: where it isn't JSON, or which field
-// has a value of the wrong type.
-func jsonError(b []byte, err error) error {
+// jsonError says in plain words why b can't be read into v: where it isn't JSON, which field
+// has a value of the wrong type, or which field there is none of.
+func jsonError(b []byte, v any, err error) error {
 	var syntax *json.SyntaxError
 	var wrong *json.UnmarshalTypeError
 	switch {
@@ -58,9 +61,55 @@ func jsonError(b []byte, err error) error {
 		}
 		return fmt.Errorf("%swant %s, got %s", name, jsonType(wrong.Type), jsonValue(wrong.Value))
 	case strings.HasPrefix(err.Error(), "json: unknown field"):
-		return errors.New(strings.TrimPrefix(err.Error(), "json: "))
+		text := strings.TrimPrefix(err.Error(), "json: ")
+		return errors.New(text + meant(strings.Trim(strings.TrimPrefix(text, "unknown field "), `"`), reflect.TypeOf(v)))
 	}
 	return err
+}
+
+// usualNames are fields by the names that they have elsewhere.
+var usualNames = map[string]string{
+	"lr": "learning_rate", "wd": "weight_decay", "batch_size": "batch", "betas": "beta1", "eps": "epsilon", "beta_1": "beta1", "beta_2": "beta2",
+	"filter": "filters", "out_channels": "filters", "kernel_size": "kernel", "label_smooth": "label_smoothing", "smoothing": "label_smoothing",
+	"rotation": "rotate", "degrees": "rotate", "hflip": "flip", "horizontal_flip": "flip",
+}
+
+// meant returns, in brackets, the field of a type or of what it holds that somebody may have
+// meant by a name. It is "" if none is like it.
+func meant(name string, t reflect.Type) string {
+	fields := map[string]bool{}
+	fieldsOf(t, fields, map[reflect.Type]bool{})
+	best, least := usualNames[strings.ToLower(name)], min(len(name)/3+2, len(name))
+	if !fields[best] {
+		best = ""
+		for _, f := range slices.Sorted(maps.Keys(fields)) {
+			if d := smetrics.WagnerFischer(name, f, 1, 1, 1); d < least {
+				best, least = f, d
+			}
+		}
+	}
+	if best == "" {
+		return ""
+	}
+	return fmt.Sprintf(" (did you mean %s?)", best)
+}
+
+// fieldsOf collects the names that a type's fields have in JSON, and those of the types in it.
+func fieldsOf(t reflect.Type, fields map[string]bool, seen map[reflect.Type]bool) {
+	for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice || t.Kind() == reflect.Map {
+		t = t.Elem()
+	}
+	if t.Kind() != reflect.Struct || seen[t] {
+		return
+	}
+	seen[t] = true
+	for i := range t.NumField() {
+		f := t.Field(i)
+		if name, _, _ := strings.Cut(f.Tag.Get("json"), ","); name != "" && name != "-" {
+			fields[name] = true
+		}
+		fieldsOf(f.Type, fields, seen)
+	}
 }
 
 // jsonPath leaves the names of embedded structs, which are Go's, out of a path of fields.

@@ -641,13 +641,13 @@ func unmarshalLayer(i int, raw []byte) (Layer, error) {
 	}
 	var fields map[string]json.RawMessage
 	if err := json.Unmarshal(raw, &fields); err != nil {
-		return fail("", jsonError(raw, err))
+		return fail("", jsonError(raw, nil, err))
 	}
 	var head struct {
 		Type string `json:"type"`
 	}
 	if err := json.Unmarshal(raw, &head); err != nil {
-		return fail("", jsonError(raw, err))
+		return fail("", jsonError(raw, nil, err))
 	}
 	kind, ok := KindNamed(head.Type)
 	if !ok {

@@ -67,7 +67,7 @@ func TestParseNetworkRefusals(t *testing.T) {
 		{"garbage after", ok + "x", "network: data after the JSON value"},
 		{"a second value after", ok + ok, "network: data after the JSON value"},
 		{"unknown field", `{"colour":1,` + ok[1:], `unknown field "colour"`},
-		{"unknown layer field", network(`{"type":"dense","units":2,"unit":3}`), `layer 0 (dense): unknown field "unit"`},
+		{"unknown layer field", network(`{"type":"dense","units":2,"unit":3}`), `layer 0 (dense): unknown field "unit" (did you mean units?)`},
 		{"unknown field of an initialiser", network(`{"type":"dense","units":2,"bias_init":{"method":"he","mean":1}}`), `unknown field "mean"`},
 		{"unknown field of the input", strings.Replace(ok, `"width":8`, `"width":8,"depth":1`, 1), `unknown field "depth"`},
 		{"unknown type", network(`{"type":"lstm"}`), `layer 0: unknown type "lstm"`},

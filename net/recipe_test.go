@@ -199,7 +199,10 @@ func TestParseRecipe(t *testing.T) {
 		t.Errorf("%+v (%v)", r, err)
 	}
 	for text, want := range map[string]string{
-		`{"epochs": 1, "batch": 2, "epoch": 3}`: `recipe: unknown field "epoch"`, `{"epochs": 1}`: "recipe: batch size must be from 1 to 2147483647, got 0",
+		`{"epochs": 1, "batch": 2, "epoch": 3}`: `recipe: unknown field "epoch" (did you mean epochs?)`,
+		`{"optimizer": {"lr": 3}}`:              `recipe: unknown field "lr" (did you mean learning_rate?)`, `{"augment": {"rotat": 3}}`: `recipe: unknown field "rotat" (did you mean rotate?)`,
+		`{"colour": 3}`: `recipe: unknown field "colour"`, `{"results": [{"accurracy": 3}]}`: `recipe: unknown field "accurracy" (did you mean accuracy?)`,
+		`{"epochs": 1}`:             "recipe: batch size must be from 1 to 2147483647, got 0",
 		`{"epochs": 1, "batch": 2}`: `recipe: optimiser: unknown method "" (want sgd, adam, adamw, lion or muon)`, `[]`: "recipe: want an object, got a list",
 		`{"epochs": "3"}`: "recipe: epochs: want a whole number, got text", `{"optimizer": {"learning_rate": [1]}}`: "recipe: optimizer.learning_rate: want a number, got a list",
 		`{"name": "a\u001b[31mred", "epochs": 1, "batch": 2, "optimizer": {"method": "sgd", "learning_rate": 1}}`: `recipe: the text "a\x1b[31mred" has a control character`,
