@@ -254,7 +254,7 @@ func TestRecipeFile(t *testing.T) {
 	must(t, append(resume, "--momentum", "0.5")...)
 	refuses(t, exitFailed, "cannot resume: the settings of --recipe slow.json are not those that the run began with; leave the flag out, or begin a new run with its weights: --from in place of --resume", resume...)
 	write(t, "quick2.json", string(again[:len(again)-1])+`, "epochz": 3}`)
-	refuses(t, exitFailed, `quick2.json: recipe: unknown field "epochz"`, append(args, "--recipe", "quick2.json")...)
+	refuses(t, exitFailed, `quick2.json: recipe: unknown field "epochz" (did you mean epochs?)`, append(args, "--recipe", "quick2.json")...)
 }
 
 func TestInterruptedFindRate(t *testing.T) {
