@@ -119,7 +119,22 @@ func throughputTable(group []Measurement) Table {
 		}
 		t.add(batchCell(group[:i], m), m.name(), m.threadCell(), seconds(m.Time.Median), within(m.Time), rate(m.Images.Median), ratioCell(group, m), share)
 	}
+	if !slices.ContainsFunc(group, compared) {
+		t.drop(slices.Index(t.Head, "Time ratio"))
+	}
 	return t
+}
+
+// compared reports whether a measurement has a time ratio to another's. That of a baseline to itself is 1.
+func compared(m Measurement) bool { return m.Timed() && m.Ratio.Median != 1 }
+
+// drop removes a column.
+func (t *Table) drop(column int) {
+	t.Align = t.Align[:column] + t.Align[column+1:]
+	t.Head = slices.Delete(t.Head, column, column+1)
+	for i, row := range t.Rows {
+		t.Rows[i] = slices.Delete(row, column, column+1)
+	}
 }
 
 // otherBaseline returns the baseline of a measurement, or "" if the group's first row has the same one.
@@ -241,15 +256,16 @@ func (r *Report) Legend() []string {
 	if len(r.Suite) > 0 {
 		return []string{"A column is who computes. A cell is its time over gputrain's, turn by turn (the median): above 1, gputrain is faster. A dash: not timed; the notes tell why."}
 	}
-	out := []string{
-		"4 of 5 within: four of five repeats took a time in this range.",
-		"Time ratio: the time over that of the baseline (ratio 1), repeat by repeat; above 1 is slower.",
-	}
-	for _, group := range r.groups() {
-		if i := slices.IndexFunc(group, func(m Measurement) bool { return otherBaseline(group, m) != "" }); i >= 0 {
-			out[1] += fmt.Sprintf(" %q is over %s's time, beside which it was timed.", ratioCell(group, group[i]), group[i].Baseline)
-			break
+	out := []string{"4 of 5 within: four of five repeats took a time in this range."}
+	if slices.ContainsFunc(r.Measurements, compared) {
+		ratio := "Time ratio: the time over that of the baseline (ratio 1), repeat by repeat; above 1 is slower."
+		for _, group := range r.groups() {
+			if i := slices.IndexFunc(group, func(m Measurement) bool { return otherBaseline(group, m) != "" }); i >= 0 {
+				ratio += fmt.Sprintf(" %q is over %s's time, beside which it was timed.", ratioCell(group, group[i]), group[i].Baseline)
+				break
+			}
 		}
+		out = append(out, ratio)
 	}
 	if slices.ContainsFunc(r.Measurements, func(m Measurement) bool { return m.Share > 0 }) {
 		out = append(out, "Of peak: multiply-adds a second, without padding's, of those that the machine does on registers alone, measured in this run. A device that saves products (Winograd's convolutions, zeros behind pooling) may come beyond 100 %.")
