@@ -119,6 +119,9 @@ func ParseAugment(r io.Reader) (Augment, error) {
 	if err := strictUnmarshal(b, &a); err != nil {
 		return Augment{}, fmt.Errorf("augmentation: %w", err)
 	}
+	if err := checkTexts(b); err != nil {
+		return Augment{}, fmt.Errorf("augmentation: %w", err)
+	}
 	if err := a.Check(); err != nil {
 		return Augment{}, err
 	}

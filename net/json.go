@@ -10,6 +10,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/xrash/smetrics"
 )
@@ -67,24 +68,28 @@ func jsonError(b []byte, v any, err error) error {
 	return err
 }
 
-// usualNames are fields by the names that they have elsewhere.
+// usualNames are fields by the names that they have elsewhere, or in short.
 var usualNames = map[string]string{
-	"lr": "learning_rate", "wd": "weight_decay", "batch_size": "batch", "betas": "beta1", "eps": "epsilon", "beta_1": "beta1", "beta_2": "beta2",
-	"filter": "filters", "out_channels": "filters", "kernel_size": "kernel", "label_smooth": "label_smoothing", "smoothing": "label_smoothing",
+	"lr": "learning_rate", "rate": "learning_rate", "wd": "weight_decay", "mom": "momentum", "eps": "epsilon", "beta_1": "beta1", "beta_2": "beta2",
+	"batch_size": "batch", "opt": "optimizer", "sched": "schedule", "scheduler": "schedule", "clip": "clip_norm", "smoothing": "label_smoothing",
+	"out_channels": "filters", "kernel_size": "kernel", "init": "weight_init",
 	"rotation": "rotate", "degrees": "rotate", "hflip": "flip", "horizontal_flip": "flip",
 }
 
 // meant returns, in brackets, the field of a type or of what it holds that somebody may have
 // meant by a name. It is "" if none is like it.
 func meant(name string, t reflect.Type) string {
-	fields := map[string]bool{}
-	fieldsOf(t, fields, map[reflect.Type]bool{})
-	best, least := usualNames[strings.ToLower(name)], min(len(name)/3+2, len(name))
-	if !fields[best] {
-		best = ""
-		for _, f := range slices.Sorted(maps.Keys(fields)) {
-			if d := smetrics.WagnerFischer(name, f, 1, 1, 1); d < least {
-				best, least = f, d
+	paths := map[string]string{}
+	fieldsOf(t, "", paths, map[reflect.Type]bool{})
+	word := strings.ToLower(name)
+	best, ok := paths[word]
+	if !ok {
+		best, ok = paths[usualNames[word]]
+	}
+	if most := min(len(word)/3, 2); !ok {
+		for _, f := range slices.Sorted(maps.Keys(paths)) {
+			if d := smetrics.WagnerFischer(word, f, 1, 1, 1); d <= most {
+				best, most = paths[f], d-1
 			}
 		}
 	}
@@ -94,8 +99,9 @@ func meant(name string, t reflect.Type) string {
 	return fmt.Sprintf(" (did you mean %s?)", best)
 }
 
-// fieldsOf collects the names that a type's fields have in JSON, and those of the types in it.
-func fieldsOf(t reflect.Type, fields map[string]bool, seen map[reflect.Type]bool) {
+// fieldsOf collects the names that a type's fields have in JSON, and those of the types in it,
+// with their paths below the type. Of a name that occurs several times, it takes the least deep.
+func fieldsOf(t reflect.Type, path string, paths map[string]string, seen map[reflect.Type]bool) {
 	for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice || t.Kind() == reflect.Map {
 		t = t.Elem()
 	}
@@ -103,12 +109,37 @@ func fieldsOf(t reflect.Type, fields map[string]bool, seen map[reflect.Type]bool
 		return
 	}
 	seen[t] = true
-	for i := range t.NumField() {
-		f := t.Field(i)
-		if name, _, _ := strings.Cut(f.Tag.Get("json"), ","); name != "" && name != "-" {
-			fields[name] = true
+	deeper := map[string]reflect.Type{}
+	for _, f := range reflect.VisibleFields(t) {
+		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		if name == "" || name == "-" {
+			continue
 		}
-		fieldsOf(f.Type, fields, seen)
+		if _, ok := paths[name]; !ok {
+			paths[name] = path + name
+		}
+		deeper[name] = f.Type
+	}
+	for _, name := range slices.Sorted(maps.Keys(deeper)) {
+		fieldsOf(deeper[name], path+name+".", paths, seen)
+	}
+}
+
+// checkTexts returns an error for a text in JSON with characters that can't be shown, such as
+// those that change a terminal's colours.
+func checkTexts(b []byte) error {
+	d := json.NewDecoder(bytes.NewReader(b))
+	for {
+		token, err := d.Token()
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if text, ok := token.(string); ok && strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) {
+			return fmt.Errorf("the text %+q has a character that can't be shown", text)
+		}
 	}
 }
 

@@ -200,12 +200,12 @@ func TestParseRecipe(t *testing.T) {
 	}
 	for text, want := range map[string]string{
 		`{"epochs": 1, "batch": 2, "epoch": 3}`: `recipe: unknown field "epoch" (did you mean epochs?)`,
-		`{"optimizer": {"lr": 3}}`:              `recipe: unknown field "lr" (did you mean learning_rate?)`, `{"augment": {"rotat": 3}}`: `recipe: unknown field "rotat" (did you mean rotate?)`,
-		`{"colour": 3}`: `recipe: unknown field "colour"`, `{"results": [{"accurracy": 3}]}`: `recipe: unknown field "accurracy" (did you mean accuracy?)`,
+		`{"optimizer": {"lr": 3}}`:              `recipe: unknown field "lr" (did you mean optimizer.learning_rate?)`, `{"augment": {"rotat": 3}}`: `recipe: unknown field "rotat" (did you mean augment.rotate?)`,
+		`{"colour": 3}`: `recipe: unknown field "colour"`, `{"results": [{"accurracy": 3}]}`: `recipe: unknown field "accurracy" (did you mean results.accuracy?)`, `{"learning_rate": 1}`: `recipe: unknown field "learning_rate" (did you mean optimizer.learning_rate?)`,
+		`{"EPOCH": 1}`: `recipe: unknown field "EPOCH" (did you mean epochs?)`, `{"nn": 1}`: `recipe: unknown field "nn"`, `{"path": 1}`: `recipe: unknown field "path"`,
 		`{"epochs": 1}`:             "recipe: batch size must be from 1 to 2147483647, got 0",
 		`{"epochs": 1, "batch": 2}`: `recipe: optimiser: unknown method "" (want sgd, adam, adamw, lion or muon)`, `[]`: "recipe: want an object, got a list",
 		`{"epochs": "3"}`: "recipe: epochs: want a whole number, got text", `{"optimizer": {"learning_rate": [1]}}`: "recipe: optimizer.learning_rate: want a number, got a list",
-		`{"name": "a\u001b[31mred", "epochs": 1, "batch": 2, "optimizer": {"method": "sgd", "learning_rate": 1}}`: `recipe: the text "a\x1b[31mred" has a control character`,
 		`{"seed": -1}`: "recipe: seed: want a whole number of at least 0, got -1", "{\n\"epochs\": 3,\n}": `recipe: not valid JSON: line 3 has an unexpected "}"`,
 	} {
 		if r, err := ParseRecipe(strings.NewReader(text)); err == nil || err.Error() != want || !reflect.DeepEqual(r, RecipeFile{}) {
@@ -228,20 +228,39 @@ func TestParseRecipe(t *testing.T) {
 		}
 	}
 	for optimizer, want := range map[string]string{
-		`"method": "sgd"`: "optimizer has no learning_rate",
-		`"method": "adam", "learning_rate": 1, "beta2": 0.9, "epsilon": 1`:                                                              "optimizer has no beta1, which for adam is usually 0.9",
-		`"method": "adamw", "learning_rate": 1, "beta1": 0, "epsilon": 1`:                                                               "optimizer has no beta2, which for adamw is usually 0.999",
-		`"method": "adam", "learning_rate": 1, "beta1": 0.9, "beta2": 0.9`:                                                              "optimizer has no epsilon, which for adam is usually 1e-08",
-		`"method": "sgd", "learning_rate": 1, "groups": [{"params": "@hidden", "method": "muon", "learning_rate": 1}]`:                  "optimizer.groups[0] has no iterations, which for muon is usually 5",
-		`"method": "lion", "learning_rate": 1, "beta1": 0.9`:                                                                            "optimizer has no beta2, which for lion is usually 0.99",
-		`"method": "sgd", "learning_rate": 0, "groups": [{"params": "*", "method": "sgd"}]`:                                             "optimizer.groups[0] has no learning_rate",
-		`"method": "sgd", "learning_rate": 1, "groups": [{"params": "*", "factor": 2}]`:                                                 "",
-		`"method": "adam", "learning_rate": 1, "beta1": 0, "beta2": 0, "epsilon": 1`:                                                    "",
+		`"method": "sgd"`:                                                                   "optimizer needs a learning_rate above 0",
+		`"method": "sgd", "learning_rate": null`:                                            "optimizer needs a learning_rate above 0",
+		`"METHOD": "adam", "epsilon": 1e-8, "beta2": 0.99`:                                  "optimizer needs a learning_rate above 0",
+		`"method": "adamm"`:                                                                 `optimiser: unknown method "adamm" (want sgd, adam, adamw, lion or muon)`,
+		`"method": "adam", "Learning_Rate": 1, "epsilon": 1`:                                "optimizer needs beta2, which for adam is usually 0.999",
+		`"method": "adam", "learning_rate": 1, "beta1": 0.9, "beta2": 0.9`:                  "optimizer needs epsilon, which for adam is usually 1e-08",
+		`"method": "lion", "learning_rate": 1, "beta1": 0.9`:                                "optimizer needs beta2, which for lion is usually 0.99",
+		`"method": "sgd", "learning_rate": 1, "groups": [{"params": "*", "method": "sgd"}]`: "the group * needs a learning_rate above 0",
+		`"method": "sgd", "learning_rate": 1, "groups": [{"params": "@hidden", "method": "muon", "learning_rate": 1}]`:                  "the group @hidden needs iterations, which for muon is usually 5",
+		`"method": "sgd", "learning_rate": 1, "groups": [{"params": "*", "factor": 2, "method": ""}]`:                                   "",
+		`"method": "adam", "learning_rate": 1, "beta1": 0, "beta2": 0.5, "epsilon": 1`:                                                  "",
 		`"method": "sgd", "learning_rate": 1, "groups": [{"params": "@hidden", "method": "muon", "learning_rate": 1, "iterations": 1}]`: "",
 	} {
-		_, err := ParseRecipe(strings.NewReader(`{"epochs": 1, "batch": 2, "optimizer": {` + optimizer + `}}`))
+		r, err := ParseRecipe(strings.NewReader(`{"epochs": 1, "batch": 2, "optimizer": {` + optimizer + `}}`))
 		if want == "" && err != nil || want != "" && (err == nil || err.Error() != "recipe: "+want) {
 			t.Errorf("%s: %v, want %q", optimizer, err, want)
+		}
+		if err != nil {
+			continue
+		}
+		// What is written can be read.
+		b, err := json.Marshal(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if back, err := ParseRecipe(strings.NewReader(string(b))); err != nil || !reflect.DeepEqual(back, r) {
+			t.Errorf("%s came back as %+v, %v", b, back, err)
+		}
+	}
+	for _, field := range []string{`"name": "a\u001b[31mred"`, `"about": "a\u202eb"`, `"augment": {"name": "\u001bc", "rotate": 5}`, `"results": [{"on": "a\nb"}]`} {
+		_, err := ParseRecipe(strings.NewReader(`{"epochs": 1, "batch": 2, ` + field + `}`))
+		if err == nil || !strings.HasPrefix(err.Error(), "recipe: the text ") || !strings.HasSuffix(err.Error(), " has a character that can't be shown") || strings.ContainsAny(err.Error(), "\x1b\u202e\n") {
+			t.Errorf("%s: %v", field, err)
 		}
 	}
 	// As it comes back from a checkpoint.

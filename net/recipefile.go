@@ -11,7 +11,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-	"unicode"
 )
 
 // A RecipeFile is a recipe as a file holds it: with the network and the data that it is
@@ -50,7 +49,7 @@ func (r RecipeResult) check() error {
 		return fmt.Errorf("least of one run is its accuracy, %v, got %v", r.Accuracy, r.Least)
 	case !(r.Seconds > 0):
 		return fmt.Errorf("seconds must be above 0, got %v", r.Seconds)
-	case r.On == "":
+	case strings.TrimSpace(r.On) == "":
 		return errors.New("on, the device, is missing")
 	case err != nil:
 		return fmt.Errorf("date must be a day such as 2026-11-30, got %q", r.Date)
@@ -58,49 +57,38 @@ func (r RecipeResult) check() error {
 	return nil
 }
 
-// checkGiven returns an error for a rule in a recipe's JSON that leaves out a setting which nobody wants to be 0.
-func checkGiven(b []byte) error {
-	type object = map[string]json.RawMessage
-	var file struct {
-		Optimizer object `json:"optimizer"`
-	}
-	var groups struct {
-		Optimizer struct {
-			Groups []object `json:"groups"`
-		} `json:"optimizer"`
-	}
-	if err := errors.Join(json.Unmarshal(b, &file), json.Unmarshal(b, &groups)); err != nil {
-		return fmt.Errorf("recipe: %w", err)
-	}
-	check := func(what string, rule object) error {
-		var m Method
-		if err := json.Unmarshal(rule["method"], &m); err != nil {
-			return nil // a group without one
+// checkGiven returns an error for a rule of a recipe's file in which a setting is 0 that nobody wants to be: it was
+// forgotten.
+func (o Optimizer) checkGiven() error {
+	check := func(what string, r Rule) error {
+		m, ok := methodsByName[r.Method]
+		if !ok {
+			return nil // a group without a rule, or a method that Check refuses
 		}
-		usual := usualSettings(m)
-		for _, name := range append([]string{"learning_rate"}, m.Settings()...) {
-			if _, given := rule[name]; given || usual[name] == 0 && name != "learning_rate" {
-				continue
+		if r.LearningRate == 0 {
+			return fmt.Errorf("recipe: %s needs a learning_rate above 0", what)
+		}
+		usual := usualSettings(r.Method)
+		is := map[string]float64{"beta2": r.Beta2, "epsilon": r.Epsilon, "iterations": float64(r.Iterations)}
+		for _, name := range m.settings {
+			if value, needed := is[name]; needed && value == 0 {
+				return fmt.Errorf("recipe: %s needs %s, which for %s is usually %v", what, name, r.Method, usual[name])
 			}
-			if name == "learning_rate" {
-				return fmt.Errorf("recipe: %s has no learning_rate", what)
-			}
-			return fmt.Errorf("recipe: %s has no %s, which for %s is usually %v", what, name, m, usual[name])
 		}
 		return nil
 	}
-	if err := check("optimizer", file.Optimizer); err != nil {
+	if err := check("optimizer", o.Rule); err != nil {
 		return err
 	}
-	for i, g := range groups.Optimizer.Groups {
-		if err := check(fmt.Sprintf("optimizer.groups[%d]", i), g); err != nil {
+	for _, g := range o.Groups {
+		if err := check("the group "+g.Params, g.Rule); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// usualSettings returns the usual values of a method's settings that can't be left out, by their names in JSON.
+// usualSettings returns the usual values of a method's settings, by their names in JSON.
 func usualSettings(m Method) map[string]float64 {
 	var o Optimizer
 	switch m {
@@ -112,7 +100,7 @@ func usualSettings(m Method) map[string]float64 {
 		o = MuonDefault(0, 0)
 	}
 	r := o.lead()
-	return map[string]float64{"beta1": r.Beta1, "beta2": r.Beta2, "epsilon": r.Epsilon, "iterations": float64(r.Iterations)}
+	return map[string]float64{"beta2": r.Beta2, "epsilon": r.Epsilon, "iterations": float64(r.Iterations)}
 }
 
 //go:embed recipes
@@ -171,7 +159,9 @@ func RecipeNamed(name string) (RecipeFile, bool) {
 }
 
 // ParseRecipe reads a recipe from JSON and checks it. The names of the fields are those of
-// the tags of RecipeFile and Recipe. A field that is left out has its zero value.
+// the tags of RecipeFile and Recipe. A field that is left out has its zero value. A file is
+// refused if it forgets a learning rate or another setting that nobody wants to be 0, and if
+// a text in it has characters that can't be shown.
 func ParseRecipe(r io.Reader) (RecipeFile, error) {
 	b, err := readJSON(r)
 	if err != nil {
@@ -181,20 +171,14 @@ func ParseRecipe(r io.Reader) (RecipeFile, error) {
 	if err := strictUnmarshal(b, &out); err != nil {
 		return RecipeFile{}, fmt.Errorf("recipe: %w", err)
 	}
-	if err := checkGiven(b); err != nil {
+	if err := checkTexts(b); err != nil {
+		return RecipeFile{}, fmt.Errorf("recipe: %w", err)
+	}
+	if err := out.Optimizer.checkGiven(); err != nil {
 		return RecipeFile{}, err
 	}
 	if err := out.Check(); err != nil {
 		return RecipeFile{}, err
-	}
-	texts := []string{out.Name, out.About, out.Model, out.Data, out.GetData}
-	for _, result := range out.Results {
-		texts = append(texts, result.On)
-	}
-	for _, text := range texts {
-		if strings.ContainsFunc(text, unicode.IsControl) {
-			return RecipeFile{}, fmt.Errorf("recipe: the text %q has a control character", text)
-		}
 	}
 	for i, result := range out.Results {
 		if err := result.check(); err != nil {

@@ -155,8 +155,8 @@ func inModule(dir string) bool {
 // there and has mark.Text: then all are of an earlier export. Otherwise that is an error. If a file can't be written, none is
 // replaced. It returns the sum of the files' sizes.
 func (a *app) writeFolder(dir string, mark elsewhere.Mark, files map[string][]byte) (size int64, err error) {
-	first, err := regularfile.Read(filepath.Join(dir, mark.File))
-	ours := err == nil && bytes.Contains(first, []byte(mark.Text))
+	first, missing := regularfile.Read(filepath.Join(dir, mark.File))
+	ours := missing == nil && bytes.Contains(first, []byte(mark.Text))
 	// The one with the mark is the last here, and so the first in its place: what was interrupted is known again.
 	names := slices.SortedFunc(maps.Keys(files), func(x, y string) int {
 		switch {
@@ -169,12 +169,26 @@ func (a *app) writeFolder(dir string, mark elsewhere.Mark, files map[string][]by
 	})
 	for _, name := range names {
 		path := filepath.Join(dir, filepath.FromSlash(name))
-		if _, err := os.Lstat(path); !ours && !errors.Is(err, fs.ErrNotExist) {
+		switch _, err := os.Lstat(path); {
+		case err == nil && !ours:
 			return 0, fmt.Errorf("%s is there, and not from an export: write to another folder with --output", quoted(path))
+		case err != nil && !errors.Is(err, fs.ErrNotExist):
+			return 0, err
 		}
 	}
-	if err := a.writeAll(dir, names, files); err != nil {
-		_ = os.Remove(dir) // fails unless it is empty
+	var made []string // folders
+	for _, name := range names {
+		if err == nil {
+			err = makeFolder(filepath.Dir(filepath.Join(dir, filepath.FromSlash(name))), &made)
+		}
+	}
+	if err == nil {
+		err = a.writeAll(dir, names, files)
+	}
+	if err != nil {
+		for _, folder := range slices.Backward(made) {
+			_ = os.Remove(folder) // fails unless it is empty
+		}
 		return 0, err
 	}
 	for _, b := range files {
@@ -183,15 +197,29 @@ func (a *app) writeFolder(dir string, mark elsewhere.Mark, files map[string][]by
 	return size, nil
 }
 
+// makeFolder makes a folder and those above it, and appends those that weren't there.
+func makeFolder(dir string, made *[]string) error {
+	if info, err := os.Stat(dir); err == nil && info.IsDir() {
+		return nil
+	}
+	if up := filepath.Dir(dir); up != dir {
+		if err := makeFolder(up, made); err != nil {
+			return err
+		}
+	}
+	err := os.Mkdir(dir, 0o777)
+	if err == nil {
+		*made = append(*made, dir)
+	}
+	return err
+}
+
 // writeAll writes the files that are named into a folder. They come into their places once all are written, the last one first.
 func (a *app) writeAll(dir string, names []string, files map[string][]byte) error {
 	if len(names) == 0 {
 		return nil
 	}
 	path := filepath.Join(dir, filepath.FromSlash(names[0]))
-	if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
-		return err
-	}
 	var others error
 	_, err := a.writeOutput(path, func(w io.Writer) error {
 		if _, err := w.Write(files[names[0]]); err != nil {

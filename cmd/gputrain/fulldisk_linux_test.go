@@ -74,6 +74,24 @@ func TestFullDisk(t *testing.T) {
 		}
 	}
 
+	// A folder that was there stays, and of one that wasn't there nothing does.
+	fresh, empty := filepath.Join(disk, "fresh"), filepath.Join(disk, "empty")
+	if err := os.Mkdir(empty, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	fill(t, filler, 0)
+	for _, dir := range []string{fresh, empty} {
+		if o = gputrain(t, "export", "--format", "go", "--output", dir, whole); o.status != exitFailed {
+			t.Errorf("status %d, %s", o.status, o.errors)
+		}
+	}
+	if _, err := os.Stat(fresh); err == nil {
+		t.Error("the folder of an export that failed stayed")
+	}
+	if entries, err := os.ReadDir(empty); err != nil || len(entries) != 0 {
+		t.Errorf("the empty folder has %d files, %v", len(entries), err)
+	}
+
 	// A disk without room for anything leaves nothing of a new run.
 	if err := os.RemoveAll(run); err != nil {
 		t.Fatal(err)

@@ -535,7 +535,10 @@ func describeRecipe(r net.Recipe) string {
 	if l := r.Lookahead; l.Every != 0 {
 		share := fmt.Sprint(l.Start)
 		if l.Final != l.Start {
-			share = fmt.Sprintf("%v to %v, power %v", l.Start, l.Final, l.Power)
+			share = fmt.Sprintf("%v to %v", l.Start, l.Final)
+		}
+		if l.Power != 0 && l.Power != 1 {
+			share += fmt.Sprintf(", power %v", l.Power)
 		}
 		parts = append(parts, fmt.Sprintf("lookahead every %s (%s)", counted(l.Every, "step"), share))
 	}
@@ -654,7 +657,7 @@ func stepSettings(r net.Recipe) (parts []string) {
 	usually := *usual.Lead()
 	usually.Momentum, usually.Nesterov = 0, false // always told
 	parts = append(parts, ruleSettings(*rule, usually)...)
-	allElse := ""
+	allElse, factors := "", []string(nil)
 	for _, g := range o.Groups {
 		text := fmt.Sprintf("%s by %s at %v", g.Params, g.Method, g.LearningRate)
 		switch {
@@ -673,11 +676,16 @@ func stepSettings(r net.Recipe) (parts []string) {
 		if g.Epochs > 0 {
 			text += " for " + epochsText(g.Epochs)
 		}
-		parts = append(parts, text)
+		if g.Method == "" {
+			factors = append(factors, text)
+		} else {
+			parts = append(parts, text)
+		}
 	}
 	if allElse != "" {
 		parts = append(parts, allElse)
 	}
+	parts = append(parts, factors...)
 	if o.ClipNorm != 0 {
 		parts = append(parts, fmt.Sprintf("clip norm %v", o.ClipNorm))
 	}

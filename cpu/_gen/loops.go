@@ -239,6 +239,11 @@ func checkShares() error {
 			got = append(got, l.function+" "+l.label)
 		}
 	}
+	for _, name := range elementwise {
+		if !joined[name] {
+			return fmt.Errorf("pairs.go names %s, of which there is no loop \"some\"", name)
+		}
+	}
 	slices.Sort(got)
 	if !slices.Equal(got, below) {
 		return fmt.Errorf("loops that don't reach %d %% of their bound: %q, but loops.go and the page name %q", least, got, below)

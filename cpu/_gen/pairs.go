@@ -17,6 +17,9 @@ type access struct {
 	stores         bool
 }
 
+// joined are the functions of elementwise that were found.
+var joined = map[string]bool{}
+
 // at returns the address in the words of Go's assembler.
 func (a access) at() string {
 	if a.disp == 0 {
@@ -35,7 +38,11 @@ func (t *translation) joinAccesses() {
 	block, label := []ir.Node{}, ""
 	var out []ir.Node
 	flush := func() {
-		apart := label == "some" && slices.Contains(elementwise, strings.TrimSuffix(t.fn.Name, tiers["neon"].suffix))
+		name := strings.TrimSuffix(t.fn.Name, tiers["neon"].suffix)
+		apart := label == "some" && slices.Contains(elementwise, name)
+		if apart {
+			joined[name] = true
+		}
 		out = append(out, t.advanced(t.paired(block, apart))...)
 		block = nil
 	}
