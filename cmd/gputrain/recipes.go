@@ -91,6 +91,20 @@ func (a *app) recipesShow(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	if r.Model != "" {
+		usual, _ := net.ModelNamed(r.Model)
+		n, err := loadModel(r.Model, usual.Input, usual.Classes)
+		if err != nil {
+			return err
+		}
+		plan, err := n.Plan()
+		if err != nil {
+			return err
+		}
+		if err := r.Optimizer.CheckFor(plan); err != nil {
+			return fmt.Errorf("%s: with its model %s: %w", c.Args().First(), r.Model, err)
+		}
+	}
 	if c.Bool("json") {
 		r.Results = nil // they would not be those of a changed recipe
 		if _, builtIn := net.RecipeNamed(r.Name); builtIn {

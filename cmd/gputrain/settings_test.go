@@ -214,6 +214,10 @@ func TestRecipes(t *testing.T) {
 	if out := must(t, "train", "--device", "reference", "--limit", "100", "--recipe", filepath.Join("kitchen", "mine.json")); !strings.Contains(out, "\nModel   quick: ") {
 		t.Errorf("it trains another model:\n%s", out)
 	}
+	write(t, filepath.Join("kitchen", "lost.json"), `{"model": "other.json", "epochs": 1, "batch": 50, "optimizer": {"method": "sgd", "learning_rate": 0.1}}`)
+	refuses(t, exitUsage, "model \""+filepath.Join("kitchen", "other.json")+"\" is neither a file nor a built-in model; gputrain models lists those", "recipes", "show", filepath.Join("kitchen", "lost.json"))
+	write(t, "groups.json", `{"model": "lenet5", "epochs": 1, "batch": 50, "optimizer": {"method": "sgd", "learning_rate": 0.1, "groups": [{"params": "conv9.*", "factor": 2}]}}`)
+	refuses(t, exitFailed, "groups.json: with its model lenet5: optimiser: no trained parameter matches \"conv9.*\"; names are such as conv1.weight", "recipes", "show", "groups.json")
 	write(t, "photos.json", `{"data": "CIFAR-10", "get_data": "it is at the university", "epochs": 1, "batch": 50, "optimizer": {"method": "sgd", "learning_rate": 0.1}}`)
 	refuses(t, exitUsage, "recipe photos is for CIFAR-10: name its folder with --data; it is at the university", "train", "--recipe", "photos.json")
 }
