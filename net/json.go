@@ -11,8 +11,6 @@ import (
 	"slices"
 	"strings"
 	"unicode"
-
-	"github.com/xrash/smetrics"
 )
 
 // mostJSON is the most bytes of JSON that are read for a network or settings. A pipe or a
@@ -86,10 +84,11 @@ func meant(name string, t reflect.Type) string {
 	if !ok {
 		best, ok = paths[usualNames[word]]
 	}
-	if most := min(len(word)/3, 2); !ok {
+	if !ok {
 		for _, f := range slices.Sorted(maps.Keys(paths)) {
-			if d := smetrics.WagnerFischer(word, f, 1, 1, 1); d <= most {
-				best, most = paths[f], d-1
+			if oneLetterApart(word, f) {
+				best = paths[f]
+				break
 			}
 		}
 	}
@@ -97,6 +96,25 @@ func meant(name string, t reflect.Type) string {
 		return ""
 	}
 	return fmt.Sprintf(" (did you mean %s?)", best)
+}
+
+// oneLetterApart reports whether two words of four letters or more differ by one: another letter, one
+// more or one less.
+func oneLetterApart(a, b string) bool {
+	if len(a) > len(b) {
+		a, b = b, a
+	}
+	i := 0
+	for i < len(a) && a[i] == b[i] {
+		i++
+	}
+	switch {
+	case len(a) < 4:
+		return false
+	case len(a) == len(b):
+		return i < len(a) && a[i+1:] == b[i+1:]
+	}
+	return a[i:] == b[i+1:] && len(b) == len(a)+1
 }
 
 // fieldsOf collects the names that a type's fields have in JSON, and those of the types in it,

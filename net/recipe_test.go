@@ -268,3 +268,17 @@ func TestParseRecipe(t *testing.T) {
 		t.Errorf("without groups: %+v (%v)", r, err)
 	}
 }
+
+func TestOneLetterApart(t *testing.T) {
+	for _, c := range []struct {
+		a, b string
+		want bool
+	}{
+		{"epoch", "epochs", true}, {"epochs", "epoch", true}, {"accurracy", "accuracy", true}, {"flip", "clip", true}, {"beta1", "beta2", true},
+		{"epochs", "epochs", false}, {"eta", "beta", false}, {"path", "batch", false}, {"abcd", "abdc", false}, {"abcd", "abcdef", false}, {"", "", false},
+	} {
+		if got := oneLetterApart(c.a, c.b); got != c.want {
+			t.Errorf("%s and %s: %v", c.a, c.b, got)
+		}
+	}
+}
