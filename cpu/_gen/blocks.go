@@ -243,9 +243,15 @@ func (t tier) storeSums(n int) {
 // windows writes a loop over n windows, xStep apart, of rows and columns of vectors. first is written for the first vector of a
 // window, body for each, endRow behind each row, and last behind the window. pointers advance by a vector with each window.
 func (t tier) windows(image string, pointers []reg.GPVirtual, first, body func(p Mem), endRow, last func()) {
+	t.windowsBehind(image, pointers, func(x, pitch, xStep, n reg.Register) {}, first, body, endRow, last)
+}
+
+// windowsBehind writes windows' loop behind code that does some windows before, and lowers their number n.
+func (t tier) windowsBehind(image string, pointers []reg.GPVirtual, before func(x, pitch, xStep, n reg.Register), first, body func(p Mem), endRow, last func()) {
 	x, here, row := parameter(image), GP64(), GP64()
 	rows, columns := GP64(), GP64()
 	pitch, xStep, n := inBytes("pitch"), inBytes("xStep"), parameter("n")
+	before(x, pitch, xStep, n)
 	Label("window")
 	first(at(x))
 	MOVQ(x, row)
@@ -269,8 +275,65 @@ func (t tier) windows(image string, pointers []reg.GPVirtual, first, body func(p
 	ADDQ(xStep, x)
 	DECQ(n)
 	JNE(LabelRef("window"))
+	Label("done")
 	VZEROUPPER()
 	RET()
+}
+
+// windowsAtOnce is how many windows sumWindows adds up side by side: so many sums keep a core with four units busy.
+const windowsAtOnce = 12
+
+// sumWindows does windowsAtOnce windows at a time on arm64. add adds a value to a sum over a row, and end makes the result of a
+// window's total. The registers of sums are the first ones.
+func (t tier) sumWindows(y reg.GPVirtual, x, pitch, xStep, n reg.Register, add, end func(value, sum reg.VecPhysical)) {
+	r := t.wide.regs
+	totals, sums, values := r[:windowsAtOnce], r[windowsAtOnce:2*windowsAtOnce], r[2*windowsAtOnce+1:]
+	here, row, walk, rows, columns, step := GP64(), GP64(), GP64(), GP64(), GP64(), GP64()
+	MOVQ(xStep, step) // of all windows together: 12 = 4 + 8 times xStep
+	SHLQ(Imm(3), step)
+	LEAQ(Mem{Base: step, Index: xStep, Scale: 4}, step)
+	SUBQ(Imm(windowsAtOnce), n)
+	JLT(LabelRef("few"))
+	Label("windows")
+	for _, total := range totals {
+		VXORPS(total, total, total)
+	}
+	MOVQ(x, row)
+	Load(Param("rows"), rows)
+	Label("rows")
+	for _, sum := range sums {
+		VXORPS(sum, sum, sum)
+	}
+	MOVQ(row, here)
+	Load(Param("columns"), columns)
+	Label("columnsome")
+	MOVQ(here, walk)
+	ADDQ(Imm(uint64(4*t.wide.n)), here)
+	for i, sum := range sums {
+		value := values[i%len(values)]
+		loadStepping(walk, xStep, value)
+		add(value, sum)
+	}
+	DECQ(columns)
+	JNE(LabelRef("columnsome"))
+	for i, sum := range sums {
+		VADDPS(sum, totals[i], totals[i])
+	}
+	ADDQ(pitch, row)
+	DECQ(rows)
+	JNE(LabelRef("rows"))
+	for i, total := range totals {
+		end(total, total)
+		VMOVUPS(total, at(y).Offset(4*t.wide.n*i))
+	}
+	ADDQ(Imm(uint64(4*t.wide.n*windowsAtOnce)), y)
+	ADDQ(step, x)
+	SUBQ(Imm(windowsAtOnce), n)
+	JGE(LabelRef("windows"))
+	Label("few")
+	ADDQ(Imm(windowsAtOnce), n)
+	TESTQ(n, n)
+	JEQ(LabelRef("done"))
 }
 
 // Parameters of the kernels of pooling.
@@ -372,8 +435,26 @@ func (t tier) pooling() {
 		}
 		text(name, "y, x *float32, factor float32, "+windowSizes, doc)
 		y := parameter("y")
-		t.broadcastParameter("factor", factor)
-		t.windows("x", []reg.GPVirtual{y}, func(Mem) {
+		at1, before := factor, func(x, pitch, xStep, n reg.Register) {}
+		if t.neon() {
+			at1 = 2 * windowsAtOnce
+			before = func(x, pitch, xStep, n reg.Register) {
+				t.sumWindows(y, x, pitch, xStep, n, func(value, sum reg.VecPhysical) {
+					if squares {
+						VFMADD231PS(value, value, sum)
+					} else {
+						VADDPS(value, sum, sum)
+					}
+				}, func(total, result reg.VecPhysical) {
+					VMULPS(r[at1], total, result)
+					if squares {
+						VSQRTPS(result, result)
+					}
+				})
+			}
+		}
+		t.broadcastParameter("factor", at1)
+		t.windowsBehind("x", []reg.GPVirtual{y}, before, func(Mem) {
 			t.zero(total)
 			t.zero(row)
 		}, func(m Mem) {
@@ -387,7 +468,7 @@ func (t tier) pooling() {
 			VADDPS(r[row], r[total], r[total])
 			t.zero(row)
 		}, func() {
-			VMULPS(r[factor], r[total], r[total])
+			VMULPS(r[at1], r[total], r[total])
 			if squares {
 				VSQRTPS(r[total], r[total])
 			}

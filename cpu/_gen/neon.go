@@ -65,6 +65,7 @@ var compileNEON = pass.Concat(
 const (
 	timesLane = "times lane" // see addTimesLane
 	firstOnly = "first only" // see moveFirst
+	stepping  = "stepping"   // see loadStepping
 )
 
 // addTimesLane adds vector times one lane of value to sum.
@@ -76,6 +77,11 @@ func addTimesLane(lane int, value, vector, sum reg.VecPhysical) {
 // moveFirst loads or stores the first n values of a vector, which are one to three.
 func moveFirst(n reg.Register, from, to Op) {
 	Instruction(&ir.Instruction{Opcode: firstOnly, Operands: []Op{n, from, to}, Inputs: []Op{n, from}, Outputs: []Op{to}})
+}
+
+// loadStepping loads a vector from an address, and adds step to it.
+func loadStepping(address, step reg.Register, vector reg.VecPhysical) {
+	Instruction(&ir.Instruction{Opcode: stepping, Operands: []Op{address, step, vector}, Inputs: []Op{address, step}, Outputs: []Op{address, vector}})
 }
 
 // literals is the name of the constants that kernels ask for.
@@ -498,6 +504,8 @@ func (t *translation) instruction(in *ir.Instruction) error {
 		return t.choice(numberOf(o[0]), numberOf(o[1]), numberOf(o[2]), numberOf(o[3]))
 	case firstOnly:
 		return t.first(o)
+	case stepping:
+		t.emit(isLoad, "VLD1.P", fmt.Sprintf("(%s)(%s)", general(o[0]), general(o[1])), fmt.Sprintf("[V%d.S4]", numberOf(o[2])))
 	default:
 		return fmt.Errorf("no translation")
 	}

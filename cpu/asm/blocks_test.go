@@ -101,8 +101,11 @@ func TestNormalizeVectors(t *testing.T) {
 func TestWindows(t *testing.T) {
 	forTiers(t, func(t *testing.T, ks *Kernels, rng *rand.Rand) {
 		lanes := ks.Lanes
-		for range 60 {
+		for i := range 60 {
 			w := Windows{N: 1 + rng.IntN(4), Rows: 1 + rng.IntN(4), Columns: 1 + rng.IntN(4)}
+			if i%2 == 0 { // more than a kernel does at once
+				w.N = 11 + rng.IntN(20)
+			}
 			stride := 1 + rng.IntN(3)
 			width := (w.N-1)*stride + w.Columns + rng.IntN(3)
 			w.Step, w.Pitch = stride*lanes, width*lanes

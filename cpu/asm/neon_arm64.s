@@ -32077,14 +32077,123 @@ column:
 // func meanWindowsNEON(y *float32, x *float32, factor float32, xStep int, pitch int, rows int, columns int, n int)
 TEXT ·meanWindowsNEON(SB), NOSPLIT, $0-64
 	MOVD  y+0(FP), R0
-	FMOVS factor+16(FP), F4
-	VDUP  V4.S[0], V4.S4
+	FMOVS factor+16(FP), F24
+	VDUP  V24.S[0], V24.S4
 	MOVD  x+8(FP), R1
 	MOVD  pitch+32(FP), R8
 	LSL   $2, R8, R8
 	MOVD  xStep+24(FP), R9
 	LSL   $2, R9, R9
 	MOVD  n+56(FP), R10
+	MOVD  R9, R12
+	LSL   $3, R12, R12
+	ADD   R9<<2, R12, R12
+	SUBS  $12, R10, R10
+	BLT   few
+
+windows:
+	VMOVI $0, V0.B16
+	VMOVI $0, V1.B16
+	VMOVI $0, V2.B16
+	VMOVI $0, V3.B16
+	VMOVI $0, V4.B16
+	VMOVI $0, V5.B16
+	VMOVI $0, V6.B16
+	VMOVI $0, V7.B16
+	VMOVI $0, V8.B16
+	VMOVI $0, V9.B16
+	VMOVI $0, V10.B16
+	VMOVI $0, V11.B16
+	MOVD  R1, R3
+	MOVD  rows+40(FP), R7
+
+rows:
+	VMOVI $0, V12.B16
+	VMOVI $0, V13.B16
+	VMOVI $0, V14.B16
+	VMOVI $0, V15.B16
+	VMOVI $0, V16.B16
+	VMOVI $0, V17.B16
+	VMOVI $0, V18.B16
+	VMOVI $0, V19.B16
+	VMOVI $0, V20.B16
+	VMOVI $0, V21.B16
+	VMOVI $0, V22.B16
+	VMOVI $0, V23.B16
+	MOVD  R3, R2
+	MOVD  columns+48(FP), R11
+
+columnsome:
+	MOVD   R2, R6
+	ADD    $16, R2, R2
+	VLD1.P (R6)(R9), [V25.S4]
+	WORD   $0x4e39d58c // fadd v12.4s, v12.4s, v25.4s
+	VLD1.P (R6)(R9), [V26.S4]
+	WORD   $0x4e3ad5ad // fadd v13.4s, v13.4s, v26.4s
+	VLD1.P (R6)(R9), [V27.S4]
+	WORD   $0x4e3bd5ce // fadd v14.4s, v14.4s, v27.4s
+	VLD1.P (R6)(R9), [V28.S4]
+	WORD   $0x4e3cd5ef // fadd v15.4s, v15.4s, v28.4s
+	VLD1.P (R6)(R9), [V29.S4]
+	WORD   $0x4e3dd610 // fadd v16.4s, v16.4s, v29.4s
+	VLD1.P (R6)(R9), [V30.S4]
+	WORD   $0x4e3ed631 // fadd v17.4s, v17.4s, v30.4s
+	VLD1.P (R6)(R9), [V25.S4]
+	WORD   $0x4e39d652 // fadd v18.4s, v18.4s, v25.4s
+	VLD1.P (R6)(R9), [V26.S4]
+	WORD   $0x4e3ad673 // fadd v19.4s, v19.4s, v26.4s
+	VLD1.P (R6)(R9), [V27.S4]
+	WORD   $0x4e3bd694 // fadd v20.4s, v20.4s, v27.4s
+	VLD1.P (R6)(R9), [V28.S4]
+	WORD   $0x4e3cd6b5 // fadd v21.4s, v21.4s, v28.4s
+	VLD1.P (R6)(R9), [V29.S4]
+	WORD   $0x4e3dd6d6 // fadd v22.4s, v22.4s, v29.4s
+	VLD1.P (R6)(R9), [V30.S4]
+	WORD   $0x4e3ed6f7 // fadd v23.4s, v23.4s, v30.4s
+	SUBS   $1, R11, R11
+	BNE    columnsome
+	WORD   $0x4e2cd400 // fadd v0.4s, v0.4s, v12.4s
+	WORD   $0x4e2dd421 // fadd v1.4s, v1.4s, v13.4s
+	WORD   $0x4e2ed442 // fadd v2.4s, v2.4s, v14.4s
+	WORD   $0x4e2fd463 // fadd v3.4s, v3.4s, v15.4s
+	WORD   $0x4e30d484 // fadd v4.4s, v4.4s, v16.4s
+	WORD   $0x4e31d4a5 // fadd v5.4s, v5.4s, v17.4s
+	WORD   $0x4e32d4c6 // fadd v6.4s, v6.4s, v18.4s
+	WORD   $0x4e33d4e7 // fadd v7.4s, v7.4s, v19.4s
+	WORD   $0x4e34d508 // fadd v8.4s, v8.4s, v20.4s
+	WORD   $0x4e35d529 // fadd v9.4s, v9.4s, v21.4s
+	WORD   $0x4e36d54a // fadd v10.4s, v10.4s, v22.4s
+	WORD   $0x4e37d56b // fadd v11.4s, v11.4s, v23.4s
+	ADD    R8, R3, R3
+	SUBS   $1, R7, R7
+	BNE    rows
+	WORD   $0x6e38dc00 // fmul v0.4s, v0.4s, v24.4s
+	WORD   $0x6e38dc21 // fmul v1.4s, v1.4s, v24.4s
+	FSTPQ  (F0, F1), (R0)
+	WORD   $0x6e38dc42 // fmul v2.4s, v2.4s, v24.4s
+	WORD   $0x6e38dc63 // fmul v3.4s, v3.4s, v24.4s
+	FSTPQ  (F2, F3), 32(R0)
+	WORD   $0x6e38dc84 // fmul v4.4s, v4.4s, v24.4s
+	WORD   $0x6e38dca5 // fmul v5.4s, v5.4s, v24.4s
+	FSTPQ  (F4, F5), 64(R0)
+	WORD   $0x6e38dcc6 // fmul v6.4s, v6.4s, v24.4s
+	WORD   $0x6e38dce7 // fmul v7.4s, v7.4s, v24.4s
+	FSTPQ  (F6, F7), 96(R0)
+	WORD   $0x6e38dd08 // fmul v8.4s, v8.4s, v24.4s
+	WORD   $0x6e38dd29 // fmul v9.4s, v9.4s, v24.4s
+	FSTPQ  (F8, F9), 128(R0)
+	WORD   $0x6e38dd4a // fmul v10.4s, v10.4s, v24.4s
+	WORD   $0x6e38dd6b // fmul v11.4s, v11.4s, v24.4s
+	FSTPQ  (F10, F11), 160(R0)
+	ADD    $192, R0, R0
+	ADD    R12, R1, R1
+	SUBS   $12, R10, R10
+	BGE    windows
+
+few:
+	ADD $12, R10, R10
+	CMP $0, R10
+	BEQ done
 
 window:
 	VMOVI $0, V0.B16
@@ -32106,24 +32215,147 @@ column:
 	ADD     R8, R3, R3
 	SUBS    $1, R6, R6
 	BNE     row
-	WORD    $0x6e24dc00 // fmul v0.4s, v0.4s, v4.4s
+	WORD    $0x6e38dc00 // fmul v0.4s, v0.4s, v24.4s
 	FMOVQ.P F0, 16(R0)
 	ADD     R9, R1, R1
 	SUBS    $1, R10, R10
 	BNE     window
+
+done:
 	RET
 
 // func normWindowsNEON(y *float32, x *float32, factor float32, xStep int, pitch int, rows int, columns int, n int)
 TEXT ·normWindowsNEON(SB), NOSPLIT, $0-64
 	MOVD  y+0(FP), R0
-	FMOVS factor+16(FP), F4
-	VDUP  V4.S[0], V4.S4
+	FMOVS factor+16(FP), F24
+	VDUP  V24.S[0], V24.S4
 	MOVD  x+8(FP), R1
 	MOVD  pitch+32(FP), R8
 	LSL   $2, R8, R8
 	MOVD  xStep+24(FP), R9
 	LSL   $2, R9, R9
 	MOVD  n+56(FP), R10
+	MOVD  R9, R12
+	LSL   $3, R12, R12
+	ADD   R9<<2, R12, R12
+	SUBS  $12, R10, R10
+	BLT   few
+
+windows:
+	VMOVI $0, V0.B16
+	VMOVI $0, V1.B16
+	VMOVI $0, V2.B16
+	VMOVI $0, V3.B16
+	VMOVI $0, V4.B16
+	VMOVI $0, V5.B16
+	VMOVI $0, V6.B16
+	VMOVI $0, V7.B16
+	VMOVI $0, V8.B16
+	VMOVI $0, V9.B16
+	VMOVI $0, V10.B16
+	VMOVI $0, V11.B16
+	MOVD  R1, R3
+	MOVD  rows+40(FP), R7
+
+rows:
+	VMOVI $0, V12.B16
+	VMOVI $0, V13.B16
+	VMOVI $0, V14.B16
+	VMOVI $0, V15.B16
+	VMOVI $0, V16.B16
+	VMOVI $0, V17.B16
+	VMOVI $0, V18.B16
+	VMOVI $0, V19.B16
+	VMOVI $0, V20.B16
+	VMOVI $0, V21.B16
+	VMOVI $0, V22.B16
+	VMOVI $0, V23.B16
+	MOVD  R3, R2
+	MOVD  columns+48(FP), R11
+
+columnsome:
+	MOVD   R2, R6
+	ADD    $16, R2, R2
+	VLD1.P (R6)(R9), [V25.S4]
+	VFMLA  V25.S4, V25.S4, V12.S4
+	VLD1.P (R6)(R9), [V26.S4]
+	VFMLA  V26.S4, V26.S4, V13.S4
+	VLD1.P (R6)(R9), [V27.S4]
+	VFMLA  V27.S4, V27.S4, V14.S4
+	VLD1.P (R6)(R9), [V28.S4]
+	VFMLA  V28.S4, V28.S4, V15.S4
+	VLD1.P (R6)(R9), [V29.S4]
+	VFMLA  V29.S4, V29.S4, V16.S4
+	VLD1.P (R6)(R9), [V30.S4]
+	VFMLA  V30.S4, V30.S4, V17.S4
+	VLD1.P (R6)(R9), [V25.S4]
+	VFMLA  V25.S4, V25.S4, V18.S4
+	VLD1.P (R6)(R9), [V26.S4]
+	VFMLA  V26.S4, V26.S4, V19.S4
+	VLD1.P (R6)(R9), [V27.S4]
+	VFMLA  V27.S4, V27.S4, V20.S4
+	VLD1.P (R6)(R9), [V28.S4]
+	VFMLA  V28.S4, V28.S4, V21.S4
+	VLD1.P (R6)(R9), [V29.S4]
+	VFMLA  V29.S4, V29.S4, V22.S4
+	VLD1.P (R6)(R9), [V30.S4]
+	VFMLA  V30.S4, V30.S4, V23.S4
+	SUBS   $1, R11, R11
+	BNE    columnsome
+	WORD   $0x4e2cd400 // fadd v0.4s, v0.4s, v12.4s
+	WORD   $0x4e2dd421 // fadd v1.4s, v1.4s, v13.4s
+	WORD   $0x4e2ed442 // fadd v2.4s, v2.4s, v14.4s
+	WORD   $0x4e2fd463 // fadd v3.4s, v3.4s, v15.4s
+	WORD   $0x4e30d484 // fadd v4.4s, v4.4s, v16.4s
+	WORD   $0x4e31d4a5 // fadd v5.4s, v5.4s, v17.4s
+	WORD   $0x4e32d4c6 // fadd v6.4s, v6.4s, v18.4s
+	WORD   $0x4e33d4e7 // fadd v7.4s, v7.4s, v19.4s
+	WORD   $0x4e34d508 // fadd v8.4s, v8.4s, v20.4s
+	WORD   $0x4e35d529 // fadd v9.4s, v9.4s, v21.4s
+	WORD   $0x4e36d54a // fadd v10.4s, v10.4s, v22.4s
+	WORD   $0x4e37d56b // fadd v11.4s, v11.4s, v23.4s
+	ADD    R8, R3, R3
+	SUBS   $1, R7, R7
+	BNE    rows
+	WORD   $0x6e38dc00 // fmul v0.4s, v0.4s, v24.4s
+	WORD   $0x6ea1f800 // fsqrt v0.4s, v0.4s
+	WORD   $0x6e38dc21 // fmul v1.4s, v1.4s, v24.4s
+	WORD   $0x6ea1f821 // fsqrt v1.4s, v1.4s
+	FSTPQ  (F0, F1), (R0)
+	WORD   $0x6e38dc42 // fmul v2.4s, v2.4s, v24.4s
+	WORD   $0x6ea1f842 // fsqrt v2.4s, v2.4s
+	WORD   $0x6e38dc63 // fmul v3.4s, v3.4s, v24.4s
+	WORD   $0x6ea1f863 // fsqrt v3.4s, v3.4s
+	FSTPQ  (F2, F3), 32(R0)
+	WORD   $0x6e38dc84 // fmul v4.4s, v4.4s, v24.4s
+	WORD   $0x6ea1f884 // fsqrt v4.4s, v4.4s
+	WORD   $0x6e38dca5 // fmul v5.4s, v5.4s, v24.4s
+	WORD   $0x6ea1f8a5 // fsqrt v5.4s, v5.4s
+	FSTPQ  (F4, F5), 64(R0)
+	WORD   $0x6e38dcc6 // fmul v6.4s, v6.4s, v24.4s
+	WORD   $0x6ea1f8c6 // fsqrt v6.4s, v6.4s
+	WORD   $0x6e38dce7 // fmul v7.4s, v7.4s, v24.4s
+	WORD   $0x6ea1f8e7 // fsqrt v7.4s, v7.4s
+	FSTPQ  (F6, F7), 96(R0)
+	WORD   $0x6e38dd08 // fmul v8.4s, v8.4s, v24.4s
+	WORD   $0x6ea1f908 // fsqrt v8.4s, v8.4s
+	WORD   $0x6e38dd29 // fmul v9.4s, v9.4s, v24.4s
+	WORD   $0x6ea1f929 // fsqrt v9.4s, v9.4s
+	FSTPQ  (F8, F9), 128(R0)
+	WORD   $0x6e38dd4a // fmul v10.4s, v10.4s, v24.4s
+	WORD   $0x6ea1f94a // fsqrt v10.4s, v10.4s
+	WORD   $0x6e38dd6b // fmul v11.4s, v11.4s, v24.4s
+	WORD   $0x6ea1f96b // fsqrt v11.4s, v11.4s
+	FSTPQ  (F10, F11), 160(R0)
+	ADD    $192, R0, R0
+	ADD    R12, R1, R1
+	SUBS   $12, R10, R10
+	BGE    windows
+
+few:
+	ADD $12, R10, R10
+	CMP $0, R10
+	BEQ done
 
 window:
 	VMOVI $0, V0.B16
@@ -32145,12 +32377,14 @@ column:
 	ADD     R8, R3, R3
 	SUBS    $1, R6, R6
 	BNE     row
-	WORD    $0x6e24dc00 // fmul v0.4s, v0.4s, v4.4s
+	WORD    $0x6e38dc00 // fmul v0.4s, v0.4s, v24.4s
 	WORD    $0x6ea1f800 // fsqrt v0.4s, v0.4s
 	FMOVQ.P F0, 16(R0)
 	ADD     R9, R1, R1
 	SUBS    $1, R10, R10
 	BNE     window
+
+done:
 	RET
 
 // func meanWindowsBackNEON(dx *float32, dy *float32, factor float32, xStep int, pitch int, rows int, columns int, n int)
