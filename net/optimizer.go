@@ -196,6 +196,26 @@ func MuonDefault(learningRate, adamRate float64) Optimizer {
 	return o
 }
 
+// adamShare is how many times as high as Adam's rate Muon's usually is.
+const adamShare = 10
+
+// Usual returns an optimiser of the method with its usual settings. Beside Muon, Adam has a tenth of the learning rate.
+func (m Method) Usual(learningRate float64) Optimizer {
+	switch m {
+	case SGD:
+		return SGDDefault(learningRate)
+	case Adam, AdamW:
+		o := AdamDefault(learningRate)
+		o.Method = m
+		return o
+	case Lion:
+		return LionDefault(learningRate)
+	case Muon:
+		return MuonDefault(learningRate, learningRate/adamShare)
+	}
+	panic("BUG: method " + string(m) + " has no usual settings")
+}
+
 // method is what a method of updating is. All code that differs by method reads it here.
 type method struct {
 	name     Method

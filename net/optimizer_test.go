@@ -301,3 +301,12 @@ func TestLeadOfACopy(t *testing.T) {
 		t.Errorf("the same rate changes the other to %v", o.LearningRate)
 	}
 }
+
+func TestUsualOptimizers(t *testing.T) {
+	for _, m := range Methods() {
+		o := m.Usual(0.5)
+		if err := o.Check(); err != nil || o.Lead().Method != m || o.Lead().LearningRate != 0.5 {
+			t.Errorf("%s: %+v, %v", m, o, err)
+		}
+	}
+}

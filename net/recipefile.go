@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"path"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -68,11 +69,14 @@ func (o Optimizer) checkGiven() error {
 		if r.LearningRate == 0 {
 			return fmt.Errorf("recipe: %s needs a learning_rate above 0", what)
 		}
-		usual := usualSettings(r.Method)
-		is := map[string]float64{"beta2": r.Beta2, "epsilon": r.Epsilon, "iterations": float64(r.Iterations)}
-		for _, name := range m.settings {
-			if value, needed := is[name]; needed && value == 0 {
-				return fmt.Errorf("recipe: %s needs %s, which for %s is usually %v", what, name, r.Method, usual[name])
+		usual := r.Method.Usual(1)
+		u := usual.lead()
+		for _, c := range []struct {
+			name      string
+			is, usual float64
+		}{{"beta2", r.Beta2, u.Beta2}, {"epsilon", r.Epsilon, u.Epsilon}, {"iterations", float64(r.Iterations), float64(u.Iterations)}} {
+			if slices.Contains(m.settings, c.name) && c.is == 0 {
+				return fmt.Errorf("recipe: %s needs %s, which for %s is usually %v", what, c.name, r.Method, c.usual)
 			}
 		}
 		return nil
@@ -86,21 +90,6 @@ func (o Optimizer) checkGiven() error {
 		}
 	}
 	return nil
-}
-
-// usualSettings returns the usual values of a method's settings, by their names in JSON.
-func usualSettings(m Method) map[string]float64 {
-	var o Optimizer
-	switch m {
-	case Adam, AdamW:
-		o = AdamDefault(0)
-	case Lion:
-		o = LionDefault(0)
-	case Muon:
-		o = MuonDefault(0, 0)
-	}
-	r := o.lead()
-	return map[string]float64{"beta2": r.Beta2, "epsilon": r.Epsilon, "iterations": float64(r.Iterations)}
 }
 
 //go:embed recipes

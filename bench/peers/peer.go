@@ -82,7 +82,7 @@ func start(name string, cmd *exec.Cmd) (*Peer, error) {
 		return nil, err
 	}
 	if err := p.setUp(); err != nil {
-		return nil, errors.Join(err, p.Close())
+		return nil, p.failed(err)
 	}
 	return p, nil
 }
@@ -132,11 +132,6 @@ func (p *Peer) setUp() error {
 	p.Losses = l.Loss
 	return nil
 }
-
-// notHere is an error of a peer that can't run on this machine.
-type notHere struct{ error }
-
-func (e notHere) Unwrap() []error { return []error{e.error, ErrUnavailable} }
 
 // hello reads the line in which a peer tells who it is.
 func (p *Peer) hello() error {
@@ -200,6 +195,20 @@ func (p *Peer) Close() error {
 		return fmt.Errorf("peer %s: %w", p.Name, ErrUnavailable)
 	}
 	return fmt.Errorf("peer %s: %w\n%s", p.Name, err, strings.TrimSpace(string(p.stderr)))
+}
+
+// notHere is an error of a peer that can't run on this machine.
+type notHere struct{ error }
+
+func (e notHere) Unwrap() []error { return []error{e.error, ErrUnavailable} }
+
+// failed closes the peer after an error, and returns that, with what the end of the process tells beside it.
+func (p *Peer) failed(err error) error {
+	closed := p.Close()
+	if errors.Is(closed, ErrUnavailable) {
+		return notHere{err}
+	}
+	return errors.Join(err, closed)
 }
 
 // tail keeps only the end of what is written to it.

@@ -3,7 +3,6 @@ package peers
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -116,11 +115,7 @@ func greeted(name string, cmd *exec.Cmd) (*Peer, error) {
 		return nil, err
 	}
 	if err := p.hello(); err != nil {
-		closed := p.Close()
-		if errors.Is(closed, ErrUnavailable) {
-			return nil, notHere{err}
-		}
-		return nil, errors.Join(err, closed)
+		return nil, p.failed(err)
 	}
 	return p, nil
 }
@@ -146,7 +141,7 @@ func (p *Peer) train(epochs int, each func(Epoch) error) (*Peer, error) {
 	for want := 1; want <= epochs; want++ {
 		l, err := p.next()
 		if err != nil {
-			return nil, errors.Join(err, p.Close())
+			return nil, p.failed(err)
 		}
 		if l.Trained == nil || l.Trained.Epoch != want {
 			return fail(fmt.Errorf("peer %s: a line that is not of epoch %d: %s", p.Name, want, p.out.Text()))

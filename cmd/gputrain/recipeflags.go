@@ -262,9 +262,6 @@ func having(setting string) []string {
 	return names
 }
 
-// adamShare is how many times as high as Adam's rate Muon's is.
-const adamShare = 10
-
 // setFactors sets factors of the learning rate from texts such as "dense2.*=10". Groups
 // with rules of their own stay.
 func setFactors(texts []string, r *net.Recipe) error {
@@ -285,31 +282,19 @@ func setFactors(texts []string, r *net.Recipe) error {
 // setOptimizer changes to another optimiser with its usual settings, for all parameters. The
 // learning rate, its factors, weight decay and clipping stay.
 func setOptimizer(name string, r *net.Recipe) error {
+	if err := choose("optimizer", name, optimizerNames); err != nil {
+		return err
+	}
 	o, was := &r.Optimizer, *r.Optimizer.Lead()
 	if string(was.Method) == name {
 		return nil
 	}
 	groups := slices.DeleteFunc(slices.Clone(o.Groups), func(g net.Group) bool { return g.Method != "" })
-	fresh := usualOptimizer(net.Method(name), was.LearningRate)
+	fresh := net.Method(name).Usual(was.LearningRate)
 	fresh.ClipNorm, fresh.Schedule, fresh.Groups = o.ClipNorm, o.Schedule, append(groups, fresh.Groups...)
 	*o = fresh
 	r.Optimizer.Lead().WeightDecay = was.WeightDecay
 	return nil
-}
-
-// usualOptimizer returns an optimiser with its usual settings.
-func usualOptimizer(m net.Method, rate float64) net.Optimizer {
-	switch m {
-	case net.SGD:
-		return net.SGDDefault(rate)
-	case net.Lion:
-		return net.LionDefault(rate)
-	case net.Muon:
-		return net.MuonDefault(rate, rate/adamShare)
-	}
-	o := net.AdamDefault(rate)
-	o.Method = m
-	return o
 }
 
 // setWatch sets what the recipe watches. The default has no name, so it stays unnamed.
@@ -653,7 +638,7 @@ func describeSteps(r net.Recipe) string {
 // learning rate.
 func stepSettings(r net.Recipe) (parts []string) {
 	o, rule := r.Optimizer, r.Optimizer.Lead()
-	usual := usualOptimizer(rule.Method, 1)
+	usual := rule.Method.Usual(1)
 	usually := *usual.Lead()
 	usually.Momentum, usually.Nesterov = 0, false // always told
 	parts = append(parts, ruleSettings(*rule, usually)...)
@@ -663,14 +648,14 @@ func stepSettings(r net.Recipe) (parts []string) {
 		switch {
 		case g.Params == net.HiddenMatrices && g.Method != "":
 			allElse = fmt.Sprintf("all else by %s at %v", o.Method, o.LearningRate)
-			allElse += inBrackets(ruleSettings(o.Rule, usualOptimizer(o.Method, 1).Rule))
+			allElse += inBrackets(ruleSettings(o.Rule, o.Method.Usual(1).Rule))
 			continue
 		case g.Method == "":
 			text = fmt.Sprintf("rate of %s x %v", g.Params, g.Factor)
 		case g.Method == rule.Method:
 			text += inBrackets(ruleSettings(g.Rule, *rule))
 		default:
-			of := usualOptimizer(g.Method, 1)
+			of := g.Method.Usual(1)
 			text += inBrackets(ruleSettings(g.Rule, *of.Lead()))
 		}
 		if g.Epochs > 0 {

@@ -340,3 +340,63 @@ func TestResumeRefusesRules(t *testing.T) {
 	}
 	must(t, "train", "--resume", "--epochs", "2", "--device", "cpu", "--learning-rate", "0.07")
 }
+
+// TestDescribesEverySetting changes each field of a recipe and of a rule: the line Recipe says so.
+func TestDescribesEverySetting(t *testing.T) {
+	plain := net.Recipe{Epochs: 9, Batch: 5, Optimizer: net.AdamDefault(0.1)}
+	plain.Optimizer.Schedule = net.Schedule{Method: net.StepRate, Factor: 0.1}
+	plain.StepEpochs = 3
+	changes := map[string]func(*net.Recipe){
+		"Optimizer": func(r *net.Recipe) { r.Optimizer.ClipNorm = 3 },
+		"Watch":     func(r *net.Recipe) { r.Watch = net.WatchAccuracy },
+		"Views":     func(r *net.Recipe) { r.Views = net.SixViews },
+		"Loss":      func(r *net.Recipe) { r.Loss.ClassWeights = []float64{1, 2} },
+		"Lookahead": func(r *net.Recipe) { r.Lookahead = net.Lookahead{Every: 3, Start: 0.5, Final: 0.5} },
+		"Augment":   func(r *net.Recipe) { r.Augment.Rotate = 5 },
+	}
+	set := func(v reflect.Value) {
+		switch v.Kind() {
+		case reflect.Int, reflect.Int64:
+			v.SetInt(v.Int() + 2)
+		case reflect.Uint64:
+			v.SetUint(v.Uint() + 2)
+		case reflect.Float64:
+			v.SetFloat(v.Float() + 0.25)
+		case reflect.Bool:
+			v.SetBool(!v.Bool())
+		default:
+			t.Fatalf("no change of a %v", v.Type())
+		}
+	}
+	for _, f := range reflect.VisibleFields(reflect.TypeFor[net.Recipe]()) {
+		r := plain
+		if change := changes[f.Name]; change != nil {
+			change(&r)
+		} else if f.Name != "Name" { // which stands before the line
+			set(reflect.ValueOf(&r).Elem().FieldByIndex(f.Index))
+		}
+		if f.Name != "Name" && describeRecipe(r) == describeRecipe(plain) {
+			t.Errorf("%s: the line stays %q", f.Name, describeRecipe(r))
+		}
+	}
+	for _, f := range reflect.VisibleFields(reflect.TypeFor[net.Rule]()) {
+		r := plain.Optimizer.Rule
+		if f.Name == "Method" || f.Name == "LearningRate" || f.Name == "Steps" { // told elsewhere; Steps are a group's epochs
+			continue
+		}
+		set(reflect.ValueOf(&r).Elem().FieldByIndex(f.Index))
+		if len(ruleSettings(r, plain.Optimizer.Rule)) != 1 {
+			t.Errorf("%s: %q", f.Name, ruleSettings(r, plain.Optimizer.Rule))
+		}
+	}
+	for _, f := range reflect.VisibleFields(reflect.TypeFor[net.Schedule]()) {
+		r := plain
+		if f.Name == "Method" || f.Type.Kind() == reflect.Int64 { // lengths in steps, of which a recipe has none
+			continue
+		}
+		set(reflect.ValueOf(&r.Optimizer.Schedule).Elem().FieldByIndex(f.Index))
+		if describeShares(r) == describeShares(plain) {
+			t.Errorf("schedule's %s: %q", f.Name, describeShares(r))
+		}
+	}
+}

@@ -17,9 +17,6 @@ type access struct {
 	stores         bool
 }
 
-// joined are the functions of elementwise that were found.
-var joined = map[string]bool{}
-
 // at returns the address in the words of Go's assembler.
 func (a access) at() string {
 	if a.disp == 0 {
@@ -31,6 +28,9 @@ func (a access) at() string {
 // elementwise are the functions whose arrays are either the same or apart, and whose pointers move alike. What their loop
 // "some" stores at one offset is never what it loads at another.
 var elementwise = []string{"copyRows", "normalizeVectors", "normalizeVectorsAdd", "normalizeVectorsReLU", "normalizeVectorsAddReLU", "normalizeVectorsBack", "normalizeVectorsBackAdd"}
+
+// joined are the functions of elementwise that were found.
+var joined = map[string]bool{}
 
 // joinAccesses makes one instruction of two that load, or store, vectors side by side, and of one with an addition to its
 // address behind it. Neither changes what is computed. Both leave the processor fewer instructions to decode.
@@ -114,8 +114,8 @@ func (t *translation) passes(a access, node ir.Node, apart bool) bool {
 		return false
 	}
 	w := t.works[in]
-	if (w == isInteger || strings.HasPrefix(in.Opcode, "MOV")) && mentions(in, "[Rx]", a.base) {
-		return false // it may change the address
+	if (w == isInteger || strings.HasPrefix(in.Opcode, "MOV") || strings.HasSuffix(in.Opcode, ".P")) && mentions(in, "[Rx]", a.base) {
+		return false // it may change the address, as loadStepping's instruction does
 	}
 	other, known := t.accessOf(node)
 	if w == isStore || a.stores && w == isLoad {
