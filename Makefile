@@ -44,7 +44,7 @@ RACED = $(GO) list -f '{{.ImportPath}} {{.Dir}}' ./... | while read -r package d
 # The commands run one after the other what other packages do; these tests are of what they do at the same time.
 RACED_COMMANDS ?= Interrupt|Serve|Terminal|Hangup|Standard|Stream|Progress|TensorBoard|FindRate|GPUs|Endless|Bench$$
 
-# Long tests of numbers: what they do at the same time, others do too.
+# Long tests that compare numbers. Shorter tests start the same goroutines, and these are raced.
 UNRACED ?= Winograd$$|KnownLabels|FashionMNIST|ReadBack|ImportedProbabilities|ExampleLoad|MayFail$$|OwnConvolutions|EveryKernel|Epilogues|TurnValues|MuonStacks|Forms$$
 
 race: ## Run the short tests of all packages with goroutines under the race detector (needs a C compiler)

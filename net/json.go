@@ -98,8 +98,9 @@ func meant(name string, t reflect.Type) string {
 	return fmt.Sprintf(" (did you mean %s?)", best)
 }
 
-// oneLetterApart reports whether two words of four letters or more differ by one: another letter, one
-// more or one less.
+// oneLetterApart reports whether two words of four letters or more differ by one: another
+// letter, one more or one less. The command line suggests words by a module for that, which a
+// program that only infers should not need.
 func oneLetterApart(a, b string) bool {
 	if len(a) > len(b) {
 		a, b = b, a

@@ -58,8 +58,8 @@ func (r RecipeResult) check() error {
 	return nil
 }
 
-// checkGiven returns an error for a rule of a recipe's file in which a setting is 0 that nobody wants to be: it was
-// forgotten.
+// checkGiven returns an error for a rule that lacks a setting which nobody wants to be 0. Whoever wrote the recipe's file
+// forgot it.
 func (o Optimizer) checkGiven() error {
 	check := func(what string, r Rule) error {
 		m, ok := methodsByName[r.Method]

@@ -93,7 +93,7 @@ func (t *translation) paired(block []ir.Node, apart bool) []ir.Node {
 				}
 				break
 			}
-			// A load's partner has yet to come past block[j], and a store has to.
+			// A load's partner moves up past block[j]. A store moves down past it.
 			moving := first
 			if !first.stores {
 				moving.disp += 16
@@ -106,8 +106,8 @@ func (t *translation) paired(block []ir.Node, apart bool) []ir.Node {
 	return block
 }
 
-// passes reports whether an access can change places with an instruction. Of a load, the register isn't known yet. Apart are
-// the arrays that loads and stores at different offsets reach.
+// passes reports whether an access can change places with an instruction. Of a load, the register isn't known yet. With apart,
+// loads and stores at different offsets reach different memory.
 func (t *translation) passes(a access, node ir.Node, apart bool) bool {
 	in, ok := node.(*ir.Instruction)
 	if !ok {
