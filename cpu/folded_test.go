@@ -127,13 +127,13 @@ func TestFrozenPrefix(t *testing.T) {
 		return &net.Conv{Name: name, From: from, Filters: 20, Kernel: net.Square(3), Padding: net.PadSame, NoBias: true}
 	}
 	bn := func(name string) net.Layer { return &net.BatchNorm{Name: name} }
-	relu := &net.Activation{Func: net.ReLU}
+	smooth := &net.Activation{Func: net.Tanh} // near a kink, rounding alone would change the gradients of what learns
 	whole := &net.Network{Name: "frozen", Input: net.Shape{C: 3, H: 9, W: 8}, Layers: []net.Layer{
 		conv("a"), bn("an"), &net.Activation{Name: "ar", Func: net.ReLU},
 		conv("b"), bn("bn"), &net.Add{Name: "sum", From: net.From{"bn", "ar"}}, &net.Activation{Name: "br", Func: net.ReLU},
 		&net.Pool{Name: "max", Kernel: net.Square(2)}, &net.Dropout{Rate: 0.2},
 		conv("c"), bn("cn"), &net.Activation{Name: "cr", Func: net.ReLU6},
-		conv("d"), bn("dn"), relu, conv("e"), bn("en"), relu, &net.Flatten{}, &net.Dense{Name: "f", Units: 3},
+		conv("d"), bn("dn"), smooth, conv("e"), bn("en"), smooth, &net.Flatten{}, &net.Dense{Name: "f", Units: 3},
 	}}
 	n, err := whole.Freeze("..cr", "en") // en behind a layer that learns
 	if err != nil {
